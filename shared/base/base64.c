@@ -1,0 +1,176 @@
+/* Base64 and hexadecimal: tables in, strict tables out. */
+#include "shared/base/base64.h"
+
+#include <string.h>
+
+static const char std_letters[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char url_letters[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+size_t base64_len(size_t n)
+{
+    return (n + 2) / 3 * 4;
+}
+
+/* Writes whole and partial groups; returns the letters written, without padding. */
+static size_t encode_groups(const char letters[64], struct slice s, uint8_t *o)
+{
+    uint8_t *start = o;
+    size_t i = 0;
+
+    for (; i + 3 <= s.n; i += 3) {
+        uint32_t v = (uint32_t)s.p[i] << 16 | (uint32_t)s.p[i + 1] << 8 | s.p[i + 2];
+        *o++ = (uint8_t)letters[v >> 18];
+        *o++ = (uint8_t)letters[v >> 12 & 63];
+        *o++ = (uint8_t)letters[v >> 6 & 63];
+        *o++ = (uint8_t)letters[v & 63];
+    }
+    if (i < s.n) {
+        bool two = s.n - i == 2;
+        uint32_t v = (uint32_t)s.p[i] << 16 | (two ? (uint32_t)s.p[i + 1] << 8 : 0);
+        *o++ = (uint8_t)letters[v >> 18];
+        *o++ = (uint8_t)letters[v >> 12 & 63];
+        if (two)
+            *o++ = (uint8_t)letters[v >> 6 & 63];
+    }
+    return (size_t)(o - start);
+}
+
+enum rc base64_encode(struct slice s, struct buf *out)
+{
+    TRY(buf_reserve(out, base64_len(s.n)));
+    size_t n = encode_groups(std_letters, s, out->p + out->n);
+    while (n % 4)
+        out->p[out->n + n++] = '=';
+    out->n += n;
+    return RC_OK;
+}
+
+enum rc base64url_encode(struct slice s, struct buf *out)
+{
+    TRY(buf_reserve(out, base64_len(s.n)));
+    out->n += encode_groups(url_letters, s, out->p + out->n);
+    return RC_OK;
+}
+
+/* The value of a letter, or -1. */
+static int letter_value(uint8_t c, bool url)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == (url ? '-' : '+'))
+        return 62;
+    if (c == (url ? '_' : '/'))
+        return 63;
+    return -1;
+}
+
+/* Decodes letters without padding into o, which has room; returns false on a foreign letter or a second spelling. */
+static bool decode_letters(struct slice text, bool url, uint8_t *o, size_t *ret_n)
+{
+    uint32_t v = 0;
+    size_t n = 0, have = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        uint8_t c = text.p[i];
+        if (!url && (c == '\r' || c == '\n'))
+            continue;
+        if (!url && c == ' ')
+            c = '+';
+        int d = letter_value(c, url);
+        if (d < 0)
+            return false;
+        v = v << 6 | (uint32_t)d;
+        if (++have % 4 == 0) {
+            o[n++] = (uint8_t)(v >> 16);
+            o[n++] = (uint8_t)(v >> 8);
+            o[n++] = (uint8_t)v;
+        }
+    }
+    switch (have % 4) {
+    case 1:
+        return false;
+    case 2:
+        if (v & 15)
+            return false;
+        o[n++] = (uint8_t)(v >> 4);
+        break;
+    case 3:
+        if (v & 3)
+            return false;
+        o[n++] = (uint8_t)(v >> 10);
+        o[n++] = (uint8_t)(v >> 2);
+        break;
+    default:
+        break;
+    }
+    *ret_n = n;
+    return true;
+}
+
+enum rc base64url_decode(struct slice text, struct buf *out)
+{
+    size_t n;
+    TRY(buf_reserve(out, text.n));
+    if (!decode_letters(text, true, out->p + out->n, &n))
+        return RC_MALFORMED;
+    out->n += n;
+    return RC_OK;
+}
+
+enum rc base64_decode_lenient(struct slice text, struct buf *out)
+{
+    size_t letters = 0, pads = 0, end = text.n, n;
+
+    for (size_t i = 0; i < text.n; i++)
+        letters += text.p[i] != '\r' && text.p[i] != '\n';
+    while (end && (text.p[end - 1] == '=' || text.p[end - 1] == '\r' || text.p[end - 1] == '\n')) {
+        pads += text.p[end - 1] == '=';
+        end--;
+    }
+    if (letters % 4 || pads > 2)
+        return RC_MALFORMED;
+    TRY(buf_reserve(out, text.n));
+    if (!decode_letters(slice_of(text.p, end), false, out->p + out->n, &n))
+        return RC_MALFORMED;
+    out->n += n;
+    return RC_OK;
+}
+
+enum rc hex_encode(struct slice s, struct buf *out)
+{
+    static const char digits[16] = "0123456789abcdef";
+
+    TRY(buf_reserve(out, s.n * 2));
+    for (size_t i = 0; i < s.n; i++) {
+        out->p[out->n++] = (uint8_t)digits[s.p[i] >> 4];
+        out->p[out->n++] = (uint8_t)digits[s.p[i] & 15];
+    }
+    return RC_OK;
+}
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+enum rc hex_decode(struct slice text, struct buf *out)
+{
+    if (text.n % 2)
+        return RC_MALFORMED;
+    TRY(buf_reserve(out, text.n / 2));
+    for (size_t i = 0; i < text.n; i += 2) {
+        int hi = hex_value(text.p[i]), lo = hex_value(text.p[i + 1]);
+        if (hi < 0 || lo < 0)
+            return RC_MALFORMED;
+        out->p[out->n + i / 2] = (uint8_t)(hi << 4 | lo);
+    }
+    out->n += text.n / 2;
+    return RC_OK;
+}

@@ -1,0 +1,229 @@
+/* JSON: Jansson behind a strict door, and a small writer. */
+#include "shared/base/json.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/base64.h"
+#include "shared/base/text.h"
+
+/* Session keys and shares pass through Jansson: wipe what it frees. */
+static void wiping_free(void *p)
+{
+    if (p)
+        wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
+void json_setup(void)
+{
+    json_object_seed(0);
+    json_set_alloc_funcs(malloc, wiping_free);
+}
+
+/* Jansson's own depth limit is 2048; count brackets outside strings before it starts. */
+static bool depth_within(struct slice text, int max_depth)
+{
+    int depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < text.n; i++) {
+        uint8_t c = text.p[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > max_depth)
+                return false;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return true;
+}
+
+enum rc json_parse_object(struct slice text, int max_depth, json_t **ret)
+{
+    if (text.n == 0 || !depth_within(text, max_depth))
+        return RC_MALFORMED;
+    json_error_t error;
+    json_t *j = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &error);
+    if (!j)
+        return RC_MALFORMED;
+    if (!json_is_object(j)) {
+        json_decref(j);
+        return RC_MALFORMED;
+    }
+    *ret = j;
+    return RC_OK;
+}
+
+void json_done(json_t **j)
+{
+    json_decref(*j);
+    *j = NULL;
+}
+
+enum rc json_get_text(const json_t *object, const char *name, struct slice *ret)
+{
+    const json_t *v = json_object_get(object, name);
+    if (!json_is_string(v))
+        return RC_MALFORMED;
+    *ret = slice_of(json_string_value(v), json_string_length(v));
+    return RC_OK;
+}
+
+enum rc json_get_time(const json_t *object, const char *name, int64_t *ret_s)
+{
+    struct slice text;
+    TRY(json_get_text(object, name, &text));
+    return time_parse_classic(text, ret_s);
+}
+
+enum rc json_get_int(const json_t *object, const char *name, int64_t *ret)
+{
+    const json_t *v = json_object_get(object, name);
+    if (!json_is_integer(v))
+        return RC_MALFORMED;
+    *ret = (int64_t)json_integer_value(v);
+    return RC_OK;
+}
+
+struct jw jw_start(struct buf *out)
+{
+    return (struct jw){.out = out, .rc = RC_OK};
+}
+
+static void put(struct jw *w, enum rc rc)
+{
+    if (w->rc == RC_OK)
+        w->rc = rc;
+}
+
+/* Which bytes of UTF-8 text need an escape: quote, backslash, controls. */
+static bool needs_escape(uint8_t c)
+{
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
+static enum rc escape(struct buf *out, uint8_t c)
+{
+    switch (c) {
+    case '"':
+        return buf_text(out, "\\\"");
+    case '\\':
+        return buf_text(out, "\\\\");
+    case '\n':
+        return buf_text(out, "\\n");
+    case '\r':
+        return buf_text(out, "\\r");
+    case '\t':
+        return buf_text(out, "\\t");
+    default:
+        return buf_printf(out, "\\u%04x", c);
+    }
+}
+
+static enum rc quoted(struct buf *out, struct slice s)
+{
+    TRY(buf_byte(out, '"'));
+    for (size_t i = 0; i < s.n;) {
+        size_t run = i;
+        while (run < s.n && !needs_escape(s.p[run]))
+            run++;
+        TRY(buf_add(out, slice_of(s.p + i, run - i)));
+        if (run < s.n)
+            TRY(escape(out, s.p[run++]));
+        i = run;
+    }
+    return buf_byte(out, '"');
+}
+
+/* The comma before and the name of the next value. */
+static bool next(struct jw *w, const char *name)
+{
+    if (w->rc != RC_OK)
+        return false;
+    if (w->comma)
+        put(w, buf_byte(w->out, ','));
+    if (name) {
+        put(w, quoted(w->out, slice_text(name)));
+        put(w, buf_byte(w->out, ':'));
+    }
+    w->comma = true;
+    return w->rc == RC_OK;
+}
+
+void jw_open(struct jw *w, const char *name, char bracket)
+{
+    if (next(w, name))
+        put(w, buf_byte(w->out, (uint8_t)bracket));
+    w->comma = false;
+}
+
+void jw_close(struct jw *w, char bracket)
+{
+    if (w->rc == RC_OK)
+        put(w, buf_byte(w->out, (uint8_t)bracket));
+    w->comma = true;
+}
+
+void jw_text(struct jw *w, const char *name, struct slice value)
+{
+    if (next(w, name))
+        put(w, quoted(w->out, value));
+}
+
+void jw_int(struct jw *w, const char *name, int64_t value)
+{
+    if (next(w, name))
+        put(w, buf_printf(w->out, "%lld", (long long)value));
+}
+
+void jw_bool(struct jw *w, const char *name, bool value)
+{
+    jw_raw(w, name, slice_text(value ? "true" : "false"));
+}
+
+static void quoted_with(struct jw *w, const char *name, struct slice bytes,
+                        enum rc (*encode)(struct slice, struct buf *))
+{
+    if (!next(w, name))
+        return;
+    put(w, buf_byte(w->out, '"'));
+    put(w, encode(bytes, w->out));
+    put(w, buf_byte(w->out, '"'));
+}
+
+void jw_base64(struct jw *w, const char *name, struct slice bytes)
+{
+    quoted_with(w, name, bytes, base64_encode);
+}
+
+void jw_base64url(struct jw *w, const char *name, struct slice bytes)
+{
+    quoted_with(w, name, bytes, base64url_encode);
+}
+
+void jw_time(struct jw *w, const char *name, int64_t unix_s)
+{
+    char text[CLASSIC_TIME_LEN + 1];
+    time_format_classic(unix_s, text);
+    jw_text(w, name, slice_text(text));
+}
+
+void jw_raw(struct jw *w, const char *name, struct slice json)
+{
+    if (next(w, name))
+        put(w, buf_add(w->out, json));
+}
+
+enum rc jw_end(const struct jw *w)
+{
+    return w->rc;
+}

@@ -1,0 +1,63 @@
+/*
+ * JSON in (Jansson, strict and bounded, its memory wiped) and JSON out (a small writer for replies and frames).
+ *
+ * Source: RFC 8259; duplicate member names are refused (section 4 leaves it open).
+ */
+#ifndef KERB_BASE_JSON_H
+#define KERB_BASE_JSON_H
+
+#include <jansson.h>
+
+#include "shared/base/buf.h"
+
+#define JSON_DEPTH_HTTP 8  /* nesting of request bodies; PROTOCOL.md section 1 */
+#define JSON_DEPTH_CHAT 16 /* nesting of chat frames */
+
+/* Once per process, before threads: hash seed, and memory that is wiped when Jansson frees it. */
+void json_setup(void);
+
+/*
+ * Parse one object: UTF-8, no duplicate names, nothing behind it, at most max_depth deep.
+ * Out: ret - owned by the caller: AUTO(json_done) json_t *. Errors: MALFORMED.
+ */
+MUST enum rc json_parse_object(struct slice text, int max_depth, json_t **ret);
+
+/* Drops a reference; for AUTO(json_done). Accepts NULL. */
+void json_done(json_t **j);
+
+/* The text of member `name`, borrowed from the object. Errors: MALFORMED (absent or not a text). */
+MUST enum rc json_get_text(const json_t *object, const char *name, struct slice *ret);
+
+/* The text of member `name` as classic UTC time. Errors: MALFORMED. */
+MUST enum rc json_get_time(const json_t *object, const char *name, int64_t *ret_s);
+
+/* An integer member. Errors: MALFORMED (absent, not an integer). */
+MUST enum rc json_get_int(const json_t *object, const char *name, int64_t *ret);
+
+/*
+ * The writer: members in the order of the calls, one comma rule, text escaped. Errors stick: the first failed call
+ * makes all later ones do nothing, and jw_end tells.
+ *
+ *   struct jw w = jw_start(&out);
+ *   jw_open(&w, NULL, '{');  jw_text(&w, "type", slice_text("online"));  jw_close(&w, '}');
+ *   TRY(jw_end(&w));
+ */
+struct jw {
+    struct buf *out;
+    enum rc rc;
+    bool comma;
+};
+
+struct jw jw_start(struct buf *out);
+void jw_open(struct jw *w, const char *name, char bracket);  /* '{' or '['; name NULL inside an array or at the top */
+void jw_close(struct jw *w, char bracket);                   /* '}' or ']' */
+void jw_text(struct jw *w, const char *name, struct slice value); /* value: valid UTF-8 */
+void jw_int(struct jw *w, const char *name, int64_t value);
+void jw_bool(struct jw *w, const char *name, bool value);
+void jw_base64(struct jw *w, const char *name, struct slice bytes);
+void jw_base64url(struct jw *w, const char *name, struct slice bytes);
+void jw_time(struct jw *w, const char *name, int64_t unix_s); /* classic text */
+void jw_raw(struct jw *w, const char *name, struct slice json); /* a value that is JSON already */
+MUST enum rc jw_end(const struct jw *w);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * A SQLite file: opened safely, migrated step by step, its secret columns sealed.
+ *
+ * A file has an application id (which daemon's it is) and a schema version (PRAGMA user_version). A newer version than
+ * the program knows, or another daemon's file, is refused and not touched. WAL, synchronous=FULL, secure_delete.
+ * Thread: a handle belongs to one thread at a time.
+ */
+#ifndef KERB_DB_DB_H
+#define KERB_DB_DB_H
+
+#include <sqlite3.h>
+
+#include "shared/crypto/envelope.h"
+
+struct db_schema {
+    uint32_t application_id;
+    const char *const *migrations; /* migrations[i] brings version i to i + 1; SQL, run in one transaction */
+    int version;                   /* number of migrations */
+};
+
+enum db_mode {
+    DB_CREATE, /* make the file (0600) if it is missing, migrate */
+    DB_WRITE,  /* must exist; migrate */
+    DB_READ,   /* must exist and be of this version */
+};
+
+struct db {
+    sqlite3 *h;
+};
+
+/* Errors: DB (told in the log by the caller with db_error), DB_NEWER, DB_FOREIGN, UNSAFE_FILE, NOT_FOUND. */
+MUST enum rc db_open(const char *path, const struct db_schema *schema, enum db_mode mode, struct db *ret);
+void db_close(struct db *db);              /* for AUTO; finalizes all statements of the handle */
+const char *db_error(const struct db *db); /* SQLite's last words */
+MUST enum rc db_exec(struct db *db, const char *sql);
+
+/* BEGIN IMMEDIATE .. COMMIT; rollback never fails. */
+MUST enum rc db_begin(struct db *db);
+MUST enum rc db_commit(struct db *db);
+void db_rollback(struct db *db);
+
+/* A statement that is kept: prepared once, then bound, stepped and reset. */
+MUST enum rc db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret);
+MUST enum rc db_bind_blob(sqlite3_stmt *st, int i, struct slice s);
+MUST enum rc db_bind_text(sqlite3_stmt *st, int i, struct slice s);
+MUST enum rc db_bind_int(sqlite3_stmt *st, int i, int64_t v);
+MUST enum rc db_step(sqlite3_stmt *st, bool *ret_row); /* EXISTS on a constraint, DB otherwise */
+MUST enum rc db_run(sqlite3_stmt *st);                 /* step to the end, then reset */
+void db_reset(sqlite3_stmt *st);                       /* also clears the bindings */
+void db_reset_auto(sqlite3_stmt **st);                 /* for AUTO on a borrowed statement */
+struct slice db_blob(sqlite3_stmt *st, int col);       /* until the next step or reset */
+struct slice db_text(sqlite3_stmt *st, int col);
+int64_t db_int(sqlite3_stmt *st, int col);
+
+/*
+ * A secret column: an envelope under the daemon's master key, bound to table, row and column (label "row"; AAD: client
+ * = table, server = row name, context = LP(column) kvno u32be of the row's own key version, 0 when it has none).
+ */
+struct row_ref {
+    const char *table;
+    struct slice row;
+    const char *column;
+    uint32_t kvno;
+};
+
+/* The daemon's master keys: a keytab whose principal is "master". */
+struct master;
+MUST enum rc master_load(const char *path, const struct name *realm, struct master **ret); /* refuses unsafe files */
+void master_free(struct master *m);
+void master_done(struct master **m);
+MUST enum rc master_create(const char *path); /* kvno 1, random. Errors: EXISTS, IO */
+
+/* The current master key derived for another label, e.g. messages of open rooms. */
+MUST enum rc master_derive(const struct master *m, enum label label, uint32_t kvno, struct envelope_key *ret);
+uint32_t master_kvno(const struct master *m);
+
+MUST enum rc row_seal(const struct master *m, const struct row_ref *ref, struct slice plain, struct buf *out);
+MUST enum rc row_open(const struct master *m, const struct row_ref *ref, struct slice sealed, struct buf *ret_plain);
+
+#endif

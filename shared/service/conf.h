@@ -1,0 +1,92 @@
+/*
+ * kerb.conf: one INI file for all daemons and kerbadm, one table for its keys.
+ *
+ * Read strictly: an unknown section or key, a key twice, a value out of its range, or a file that others can write is
+ * refused with file and line. The reference in docs/kerb.conf.md is printed from the same table
+ * (`kerbadm config --markdown`), and a test compares the two.
+ */
+#ifndef KERB_SERVICE_CONF_H
+#define KERB_SERVICE_CONF_H
+
+#include "shared/base/text.h"
+
+#define CONF_FILE_MAX (64 * 1024) /* bytes */
+#define CONF_TEXT_MAX 512         /* bytes of a value */
+
+/* T(section, key, default, max_len, "what it is")   text
+ * N(section, key, default, min, max, "unit and reason")   whole number
+ * B(section, key, default, "what it is")   yes or no */
+#define CONF_TABLE(T, N, B)                                                                                            \
+    T(realm, name, "KERB", "name of the realm; sealed into every ticket")                                              \
+    T(realm, state, "", "directory of the state; empty: where this file lies")                                         \
+    N(realm, clock_skew, 600, 1, 86400, "seconds that a classic client's clock may be behind")                         \
+    N(realm, clock_skew_ahead, 600, 1, 50400, "seconds that it may be ahead; up to 14 h for phones that stamp local time") \
+    B(realm, check_address, false, "refuse a ticket that comes from another address than it was issued to")            \
+    T(as, listen, "127.0.0.1:8801", "address:port of kerb-as")                                                         \
+    N(as, threads, 2, 1, 64, "threads that serve requests")                                                            \
+    N(as, connections_max, 4096, 8, 60000, "open connections; further ones wait in the backlog")                       \
+    N(as, request_timeout, 10, 1, 300, "seconds for a whole request, headers and body")                                \
+    T(tgs, listen, "127.0.0.1:8802", "address:port of kerb-tgs")                                                       \
+    N(tgs, threads, 2, 1, 64, "threads that serve requests")                                                           \
+    N(tgs, connections_max, 4096, 8, 60000, "open connections; further ones wait in the backlog")                      \
+    N(tgs, request_timeout, 10, 1, 300, "seconds for a whole request, headers and body")                               \
+    T(chat, listen, "127.0.0.1:8803", "address:port of kerb-chat")                                                     \
+    T(chat, service, "chat", "the chat's service principal")                                                           \
+    T(chat, origins, "", "Origins that browsers may come from (scheme://host:port), separated by spaces; a client without Origin may always come") \
+    N(chat, frame_max, 65536, 1024, 1048576, "bytes of a client's message; more closes 1009")                          \
+    N(chat, login_timeout, 10, 1, 300, "seconds from connecting to login; then close 4502")                            \
+    N(chat, ping_interval, 30, 1, 3600, "seconds without a sign of life after which a ping is sent")                   \
+    N(chat, pong_timeout, 20, 1, 3600, "seconds that the pong may take; then close 4004")                              \
+    N(chat, connections_max, 20000, 8, 60000, "open connections in all; then close 1013")                              \
+    N(chat, connections_per_user_max, 64, 1, 60000, "logged-in connections of one user; then close 4504")              \
+    N(chat, connections_per_address_max, 4096, 1, 60000, "connections of one client address; then close 4504")         \
+    N(chat, queue_max, 4194304, 65536, 1073741824, "bytes waiting for one slow reader; then close 4003")               \
+    N(chat, rooms_max, 100000, 1, 10000000, "rooms in all; bounds the memory")                                         \
+    N(chat, rooms_per_user_max, 1000, 1, 100000, "rooms that one user is a member of")                                 \
+    N(chat, room_members_max, 2000, 2, 10000, "members of an open room (a sealed one: 255)")                           \
+    N(chat, text_max, 16384, 1, 262144, "bytes of a message's text")                                                   \
+    N(chat, user_data_max, 1048576, 1024, 67108864, "bytes that one user may save on the server, keys included")       \
+    N(policy, classic_tgt_lifetime, 3600, 60, 604800, "seconds that a classic TGT lives")                              \
+    N(policy, classic_service_lifetime, 3600, 60, 604800, "seconds that a classic service ticket lives, cut to its TGT's end") \
+    N(policy, keytab_delay, 60, 0, 86400, "seconds after which a rotated service key is used, so that keytabs are read before") \
+    T(proxy, trusted, "", "addresses or networks (a.b.c.d/n) whose X-Forwarded-For is believed, separated by spaces")  \
+    T(log, level, "info", "debug, info, warn or error")
+
+struct conf {
+#define T(section, key, def, doc) char section##_##key[CONF_TEXT_MAX + 1];
+#define N(section, key, def, min, max, doc) int64_t section##_##key;
+#define B(section, key, def, doc) bool section##_##key;
+    CONF_TABLE(T, N, B)
+#undef T
+#undef N
+#undef B
+    struct name realm; /* realm_name, parsed */
+};
+
+/* The defaults. */
+void conf_default(struct conf *ret);
+
+/*
+ * Out:    ret; error - a sentence with file and line, for a person ("kerb.conf:12: unknown key 'prot' in [as]")
+ * Errors: BAD_CONFIG, UNSAFE_FILE, IO
+ * An empty realm_state becomes the directory of the file.
+ */
+MUST enum rc conf_load(const char *path, struct conf *ret, struct buf *error);
+
+/* "state/sub" joined. Errors: NO_MEMORY. */
+MUST enum rc conf_path(const struct conf *conf, const char *sub, char **ret); /* AUTO(str_done) */
+
+/* The table as a Markdown reference and as a commented kerb.conf with the defaults. */
+MUST enum rc conf_markdown(struct buf *out);
+MUST enum rc conf_example(struct buf *out);
+
+/* What every daemon's command line is: --config FILE, --check-config, --version, --help. */
+struct daemon_args {
+    const char *config;
+    bool check_only;
+};
+
+/* Returns true to go on; else ret_exit is the exit status (0 after --help, 2 after a wrong word). Prints. */
+bool daemon_args_parse(int argc, char **argv, const char *summary, struct daemon_args *ret, int *ret_exit);
+
+#endif

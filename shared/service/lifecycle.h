@@ -1,0 +1,26 @@
+/*
+ * The life of a daemon: hardened at the start, its port opened when the second of its start is over, signals waited for.
+ */
+#ifndef KERB_SERVICE_LIFECYCLE_H
+#define KERB_SERVICE_LIFECYCLE_H
+
+#include "shared/base/text.h"
+
+/* First thing in main: umask 077, no core dumps, not ptraceable, SIGPIPE ignored, JSON and crypto set up. */
+MUST enum rc lifecycle_setup(void);
+
+/* Blocks SIGTERM, SIGINT and SIGHUP for this thread and all that it starts: call before any thread. */
+MUST enum rc lifecycle_block_signals(void);
+
+/* Waits until the wall clock shows a later second than start_s (PROTOCOL.md section 1, Restart). */
+void lifecycle_wait_second(int64_t start_s);
+
+enum lifecycle_wake { WAKE_TICK, WAKE_RELOAD, WAKE_STOP };
+
+/* Waits for a signal, at most timeout_ms. */
+enum lifecycle_wake lifecycle_wait(int timeout_ms);
+
+/* Tells a service manager ("READY=1", "STOPPING=1") when $NOTIFY_SOCKET is set. */
+void lifecycle_notify(const char *state);
+
+#endif
