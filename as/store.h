@@ -15,9 +15,9 @@ struct as_principal {
     struct name name;
     uint8_t client_id[ID_LEN];
     bool disabled;
-    uint32_t epoch;             /* raised by disabling, deleting, a cut-off */
+    uint32_t epoch;               /* raised by disabling, deleting, a cut-off */
     int64_t created_s, changed_s; /* Unix seconds */
-    uint32_t kvno;              /* newest key version, 0: no key */
+    uint32_t kvno;                /* newest key version, 0: no key */
 };
 
 struct as_store;

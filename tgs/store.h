@@ -15,7 +15,7 @@ struct tgs_service {
     struct name name;
     bool disabled;
     int64_t created_s;
-    uint32_t kvno;     /* newest version */
+    uint32_t kvno;      /* newest version */
     int64_t key_from_s; /* when that version is used from */
 };
 

@@ -49,14 +49,14 @@ struct jw {
 };
 
 struct jw jw_start(struct buf *out);
-void jw_open(struct jw *w, const char *name, char bracket);  /* '{' or '['; name NULL inside an array or at the top */
-void jw_close(struct jw *w, char bracket);                   /* '}' or ']' */
+void jw_open(struct jw *w, const char *name, char bracket); /* '{' or '['; name NULL inside an array or at the top */
+void jw_close(struct jw *w, char bracket);                  /* '}' or ']' */
 void jw_text(struct jw *w, const char *name, struct slice value); /* value: valid UTF-8 */
 void jw_int(struct jw *w, const char *name, int64_t value);
 void jw_bool(struct jw *w, const char *name, bool value);
 void jw_base64(struct jw *w, const char *name, struct slice bytes);
 void jw_base64url(struct jw *w, const char *name, struct slice bytes);
-void jw_time(struct jw *w, const char *name, int64_t unix_s); /* classic text */
+void jw_time(struct jw *w, const char *name, int64_t unix_s);   /* classic text */
 void jw_raw(struct jw *w, const char *name, struct slice json); /* a value that is JSON already */
 MUST enum rc jw_end(const struct jw *w);
 

@@ -2,19 +2,19 @@
 #ifndef KERB_BASE_MACROS_H
 #define KERB_BASE_MACROS_H
 
-#define MUST __attribute__((warn_unused_result))
+#define MUST                   __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_LEN(a)           (sizeof(a) / sizeof((a)[0]))
 
 /* Runs `fn(&variable)` when the variable leaves its scope: AUTO(buf_done) struct buf b = {0}; */
 #define AUTO(fn) __attribute__((cleanup(fn)))
 
 /* Returns the code of a failed call. Use it only where everything owned is AUTO. */
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        enum rc try_rc_ = (call);                                                                                      \
-        if (try_rc_ != RC_OK)                                                                                          \
-            return try_rc_;                                                                                            \
+#define TRY(call)                 \
+    do {                          \
+        enum rc try_rc_ = (call); \
+        if (try_rc_ != RC_OK)     \
+            return try_rc_;       \
     } while (0)
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "shared/base/macros.h"
 
+/* clang-format off */
 /*    name              HTTP  wire code                        log text                                              */
 #define RC_TABLE(X)                                                                                                    \
     X(OK,               200, "",                              "success")                                               \
@@ -47,13 +48,16 @@
     X(EXISTS,           500, "KRB_ERR_GENERIC",               "it exists already")                                     \
     X(NOT_FOUND,        500, "KRB_ERR_GENERIC",               "no such thing")                                         \
     X(LIMIT,            500, "KRB_ERR_GENERIC",               "a limit is reached")
+/* clang-format on */
 
+/* clang-format off */
 enum rc {
 #define X(name, http, wire, text) RC_##name,
     RC_TABLE(X)
 #undef X
     RC_COUNT
 };
+/* clang-format on */
 
 /* The name without its prefix ("TKT_EXPIRED"), for the log. Never NULL. */
 const char *rc_name(enum rc rc);

@@ -9,7 +9,7 @@
 #define ID_LEN      16 /* bytes of a client id, ticket id, room uid, message id: random, never reused */
 #define ADDRESS_MAX 46 /* text of an IPv6 address with its terminating zero */
 
-#define NAME_MAX_CHARS 64              /* characters of a principal's or service's name; PROTOCOL.md section 1 */
+#define NAME_MAX_CHARS 64 /* characters of a principal's or service's name; PROTOCOL.md section 1 */
 #define NAME_MAX_BYTES (NAME_MAX_CHARS * 4)
 
 /* Valid UTF-8: no overlong form, no surrogate, nothing above U+10FFFF. Source: RFC 3629 section 4. */

@@ -11,9 +11,9 @@
 #include "shared/base/text.h"
 #include "shared/crypto/primitives.h"
 
-#define KEY_MAX           32
-#define KEYTAB_FILE_MAX   (1024 * 1024) /* bytes: room for thousands of versions */
-#define KEYTAB_KEYS_MAX   4096
+#define KEY_MAX         32
+#define KEYTAB_FILE_MAX (1024 * 1024) /* bytes: room for thousands of versions */
+#define KEYTAB_KEYS_MAX 4096
 
 enum etype {
     ETYPE_AES128_CBC_HS256 = 1, /* "aes128-cbc-hs256": 32 bytes; the number in an envelope's header */
@@ -40,8 +40,8 @@ struct keytab; /* immutable once loaded; may be shared between threads */
 
 /* An empty keytab to add to. */
 MUST enum rc keytab_new(struct keytab **ret);
-void keytab_free(struct keytab *kt);      /* accepts NULL */
-void keytab_done(struct keytab **kt);     /* for AUTO */
+void keytab_free(struct keytab *kt);  /* accepts NULL */
+void keytab_done(struct keytab **kt); /* for AUTO */
 
 /* Errors: EXISTS (same principal, etype and kvno), LIMIT, NO_MEMORY. */
 MUST enum rc keytab_add(struct keytab *kt, const struct name *principal, const struct key *key);
@@ -59,7 +59,8 @@ MUST enum rc keytab_save(const struct keytab *kt, const char *path);
 const struct key *keytab_find(const struct keytab *kt, const struct name *principal, enum etype etype, uint32_t kvno);
 
 /* The newest version whose valid_from has come; NULL when there is none. Borrowed. */
-const struct key *keytab_current(const struct keytab *kt, const struct name *principal, enum etype etype, int64_t now_s);
+const struct key *keytab_current(const struct keytab *kt, const struct name *principal, enum etype etype,
+                                 int64_t now_s);
 
 /* Walks the keys in file order: i from 0; false at the end. */
 bool keytab_at(const struct keytab *kt, size_t i, const struct name **ret_principal, const struct key **ret_key);

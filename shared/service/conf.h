@@ -16,6 +16,7 @@
 /* T(section, key, default, max_len, "what it is")   text
  * N(section, key, default, min, max, "unit and reason")   whole number
  * B(section, key, default, "what it is")   yes or no */
+/* clang-format off */
 #define CONF_TABLE(T, N, B)                                                                                            \
     T(realm, name, "KERB", "name of the realm; sealed into every ticket")                                              \
     T(realm, state, "", "directory of the state; empty: where this file lies")                                         \
@@ -51,11 +52,12 @@
     N(policy, keytab_delay, 60, 0, 86400, "seconds after which a rotated service key is used, so that keytabs are read before") \
     T(proxy, trusted, "", "addresses or networks (a.b.c.d/n) whose X-Forwarded-For is believed, separated by spaces")  \
     T(log, level, "info", "debug, info, warn or error")
+/* clang-format on */
 
 struct conf {
-#define T(section, key, def, doc) char section##_##key[CONF_TEXT_MAX + 1];
+#define T(section, key, def, doc)           char section##_##key[CONF_TEXT_MAX + 1];
 #define N(section, key, def, min, max, doc) int64_t section##_##key;
-#define B(section, key, def, doc) bool section##_##key;
+#define B(section, key, def, doc)           bool section##_##key;
     CONF_TABLE(T, N, B)
 #undef T
 #undef N

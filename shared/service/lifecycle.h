@@ -1,5 +1,6 @@
 /*
- * The life of a daemon: hardened at the start, its port opened when the second of its start is over, signals waited for.
+ * The life of a daemon: hardened at the start, its port opened when the second of its start is over, signals
+ * waited for.
  */
 #ifndef KERB_SERVICE_LIFECYCLE_H
 #define KERB_SERVICE_LIFECYCLE_H

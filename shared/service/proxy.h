@@ -9,7 +9,7 @@
 
 #include "shared/base/text.h"
 
-#define PROXY_LIST_MAX 32
+#define PROXY_LIST_MAX   32
 #define PROXY_HEADER_MAX 2048 /* bytes of X-Forwarded-For that are looked at, from the right */
 
 struct proxy_list {

@@ -21,8 +21,8 @@ struct ticket {
     uint8_t client_id[ID_LEN];
     char address[ADDRESS_MAX]; /* as the issuer saw the client */
     struct name server;
-    struct key session; /* its etype is the profile; kvno 0 */
-    uint32_t epoch;     /* the principal's cut-off counter when it was issued */
+    struct key session;                        /* its etype is the profile; kvno 0 */
+    uint32_t epoch;                            /* the principal's cut-off counter when it was issued */
     int64_t auth_time, start, end, renew_till; /* Unix seconds; renew_till 0: not renewable */
     uint8_t id[ID_LEN], parent_id[ID_LEN];     /* parent_id: the TGT's id in a service ticket, else zero */
 };
@@ -30,7 +30,8 @@ struct ticket {
 void ticket_done(struct ticket *t); /* wipes; for AUTO(ticket_done) */
 
 /* Appends the base64url text. Errors: CRYPTO, NO_MEMORY. */
-MUST enum rc ticket_seal(const struct key *server_key, const struct name *realm, const struct ticket *t, struct buf *out);
+MUST enum rc ticket_seal(const struct key *server_key, const struct name *realm, const struct ticket *t,
+                         struct buf *out);
 
 /*
  * Open a ticket with the key version it names and check its times.
