@@ -1,0 +1,203 @@
+/*
+ * The core of the chat: who is online, which rooms there are, who may read them.
+ *
+ *   chat_step(chat, event, actions)
+ *
+ * Time and input come in with the event; everything that is to be done goes out with the actions. No socket, no SQL, no
+ * clock, no thread, no JSON text in here; random comes through the environment. One thread owns a chat.
+ * Rules: docs/PROTOCOL.md, 5.3 and 5.4.
+ */
+#ifndef KERB_CHAT_CORE_CHAT_H
+#define KERB_CHAT_CORE_CHAT_H
+
+#include "chat/core/job.h"
+#include "chat/core/model.h"
+#include "chat/core/request.h"
+#include "shared/crypto/envelope.h"
+
+#define CHAT_ERRORS_MAX       100   /* refused frames ... */
+#define CHAT_ERRORS_WINDOW_MS 10000 /* ... in this time, then the connection is closed: PROTOCOL.md 5.3 */
+#define CHAT_HISTORY_ROWS     1000  /* messages shown on entering a room: PROTOCOL.md 5.3 */
+#define CHAT_HISTORY_BYTES    524288
+#define CHAT_SEALED_MEMBERS   255   /* share numbers are a byte: PROTOCOL.md 5.4 */
+#define CHAT_ONLINE_PAUSE_MS  1000  /* least time between two unasked `online` of a connection ... */
+#define CHAT_ONLINE_PER_CONN_MS 2   /* ... and as many ms per connection there is, when that is more (N/500 s) */
+#define CHAT_ONLINE_AGAIN_MS  5000  /* one more `online` this long after the last change */
+
+/* Close codes: PROTOCOL.md 5.5. */
+enum chat_close {
+    CLOSE_RESTART = 4000,
+    CLOSE_INTERNAL = 4001,
+    CLOSE_TICKET_EXPIRED = 4002,
+    CLOSE_TOO_SLOW = 4003,
+    CLOSE_NO_PONG = 4004,
+    CLOSE_LOGIN_FAILED = 4500,
+    CLOSE_PROTOCOL = 4501,
+    CLOSE_LOGIN_TIMEOUT = 4502,
+    CLOSE_TOO_MANY = 4504,
+    CLOSE_ORIGIN = 4506,
+    CLOSE_TOO_BIG = 1009,
+    CLOSE_OVERLOADED = 1013,
+};
+
+struct chat_limits {
+    int64_t login_timeout_ms;
+    uint32_t connections_per_user;
+    uint32_t rooms, rooms_per_user, room_members;
+    uint32_t text_bytes;
+    uint64_t user_data_bytes;
+};
+
+struct chat_env {
+    enum rc (*random)(void *ctx, void *p, size_t n);
+    void *ctx;
+    struct name realm;
+    const struct envelope_key *open_key; /* master key, label "message": seals the texts of open rooms; outlives us */
+    struct chat_limits limits;
+};
+
+enum chat_event_kind {
+    CHAT_CONNECTED,    /* edge; answers with conn */
+    CHAT_LOGIN,        /* conn, login: the ticket is good */
+    CHAT_REFUSED,      /* conn, code, request (cmd and label): a frame that cannot be served */
+    CHAT_REQUEST,      /* conn, request */
+    CHAT_PONG,         /* conn, ping: answer to that ping, so everything sent before it has arrived */
+    CHAT_DISCONNECTED, /* conn: gone after this step */
+    CHAT_DONE,         /* job: the core's again */
+    CHAT_TICK,         /* the time that chat_deadline() told has come */
+};
+
+struct chat_login {
+    struct name client;
+    uint8_t client_id[ID_LEN];
+    int64_t ticket_end_s;
+    int64_t authenticator_s; /* the stamp of the authenticator, echoed in the handshake */
+    bool extensions;
+    struct slice label;
+};
+
+struct chat_event {
+    enum chat_event_kind kind;
+    int64_t now_ms; /* Unix, UTC; a clock that jumps back is taken as standing still */
+    struct chat_conn *conn;
+    void *edge; /* kept in conn->edge */
+    const struct chat_login *login;
+    const struct chat_request *request;
+    enum chat_code code;
+    uint64_t ping;
+    struct chat_job *job;
+};
+
+enum chat_push_kind {
+    PUSH_HANDSHAKE,
+    PUSH_ONLINE,
+    PUSH_NEW_MESSAGE,
+    PUSH_NEW_ROOM,
+    PUSH_GET_SECRET,
+    PUSH_ROOM_MESSAGES,
+    PUSH_CLOSE_ROOM,
+    PUSH_DATA,
+    PUSH_ERROR,
+    PUSH_ACK,
+};
+
+struct chat_shown_message {
+    struct slice from, text;
+    int64_t time_s;
+    uint64_t seq;
+    uint8_t mid[ID_LEN];
+};
+
+/* What is told to clients. Everything in it is borrowed and lives until the next chat_step(). */
+struct chat_push {
+    enum chat_push_kind kind;
+    int64_t now_s;
+    struct slice label; /* of the request that this is the final reply to; empty: none */
+    enum chat_command request; /* ERROR, ACK: what it answers */
+
+    const struct chat *chat;      /* HANDSHAKE, ONLINE: who is online */
+    const struct chat_user *user; /* HANDSHAKE, ONLINE: whose rooms */
+    int64_t authenticator_s;      /* HANDSHAKE */
+    const struct chat_room *room; /* NEW_MESSAGE, NEW_ROOM, GET_SECRET, ROOM_MESSAGES, CLOSE_ROOM; ACK: or NULL */
+    struct slice share;           /* NEW_ROOM */
+    struct slice asked_by;        /* GET_SECRET */
+    const char *reason;           /* CLOSE_ROOM: "quorum_lost", "deleted" */
+    const struct chat_shown_message *messages; /* NEW_MESSAGE: one; ROOM_MESSAGES: oldest first; ACK: one or none */
+    size_t messages_n;
+    bool more;
+    struct slice key; /* DATA; empty: the whole dictionary */
+    const struct chat_pair *pairs; /* DATA: none for a key that is not there */
+    size_t pairs_n;
+    enum chat_code code; /* ERROR */
+    struct slice detail; /* ERROR: what the sentence is about, e.g. names; may be empty */
+};
+
+enum chat_action_kind {
+    ACT_SEND,   /* push to conns[0..conns_n) */
+    ACT_ONLINE, /* conns: an `online` each, computed when it is sent (chat_online_push); replaces an unsent one */
+    ACT_PING,   /* conns[0], ping: a ping behind everything sent so far, with that number as its payload */
+    ACT_CLOSE,  /* conns[0], close_code: after what is queued; a CHAT_DISCONNECTED follows */
+    ACT_JOB,    /* job: to the store; the receiver's */
+};
+
+struct chat_action {
+    enum chat_action_kind kind;
+    struct chat_conn *const *conns;
+    size_t conns_n;
+    const struct chat_push *push;
+    uint64_t ping;
+    enum chat_close close_code;
+    struct chat_job *job;
+};
+
+struct chat_actions {
+    struct chat_action *list;
+    size_t n;
+};
+
+/* env is copied. Errors: NO_MEMORY, CRYPTO. */
+MUST enum rc chat_new(const struct chat_env *env, struct chat **ret);
+void chat_free(struct chat *chat); /* wipes all keys; accepts NULL */
+
+/* What the store holds, told once before the first step: users, then rooms with their members. */
+MUST enum rc chat_restore_user(struct chat *chat, const uint8_t client_id[ID_LEN], const struct name *name);
+
+struct chat_restore_member {
+    uint8_t client_id[ID_LEN];
+    uint16_t number;
+    uint8_t commitment[SHA256_LEN];
+    bool pending; /* his share was never delivered */
+};
+
+struct chat_restore_room {
+    uint8_t uid[ID_LEN];
+    struct name id, name;
+    uint32_t threshold, epoch;
+    enum chat_hold hold;
+    uint64_t head; /* seq of the last stored message, 0: none */
+    uint8_t key_check[SHA256_LEN];
+    const struct chat_restore_member *members; /* in the order of their numbers */
+    size_t members_n;
+};
+
+/* Errors: NO_CLIENT (a member who is no user), EXISTS, NO_MEMORY. */
+MUST enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *room);
+
+/*
+ * One step. The actions and what they point to live until the next step. After CHAT_CONNECTED the new connection is in
+ * event->conn; NULL means out of memory, and the socket is to be closed. Users are loaded in the order of their first
+ * login: of two with one name, the later is the one that exists.
+ */
+void chat_step(struct chat *chat, struct chat_event *event, struct chat_actions *ret);
+
+/* When the next CHAT_TICK is wanted, Unix ms; INT64_MAX: never. */
+int64_t chat_deadline(const struct chat *chat);
+
+/* The `online` of a connection as of now, for ACT_ONLINE. */
+void chat_online_push(const struct chat *chat, const struct chat_conn *conn, int64_t now_s, struct chat_push *ret);
+
+/* Counts for logs and tests. */
+size_t chat_rooms(const struct chat *chat);
+size_t chat_connections(const struct chat *chat);
+
+#endif

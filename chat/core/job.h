@@ -1,0 +1,96 @@
+/*
+ * Jobs: what the core asks of the store, and what comes back.
+ *
+ * A job is made by the core, handed out in an action, done by the store in the order of handing, and given back to the
+ * core in a CHAT_DONE event with rc and the results filled in. Writes are durable when they come back with RC_OK. A job
+ * belongs to whoever holds it; nobody else touches it. Secrets in it are wiped by chat_job_free().
+ */
+#ifndef KERB_CHAT_CORE_JOB_H
+#define KERB_CHAT_CORE_JOB_H
+
+#include <sys/queue.h>
+
+#include "shared/base/text.h"
+#include "shared/crypto/primitives.h"
+
+enum chat_job_kind {
+    JOB_ADD_USER,     /* who: somebody's first login to this chat */
+    JOB_ADD_ROOM,     /* room, commitments and all shares, in one transaction */
+    JOB_ADD_MESSAGE,  /* one sealed message; refused (rc LIMIT) unless seq is the room's last stored one plus 1 */
+    JOB_LEAVE,        /* who leaves room: his member row, commitment and pending share go */
+    JOB_DELETE_ROOM,  /* the room and all that belongs to it */
+    JOB_DROP_SHARE,   /* who has received his share of room: the pending row is erased from the file */
+    JOB_SAVE_DATA,    /* who's value under key; rc LIMIT when he has no room left */
+    JOB_LOAD_DATA,    /* who's value under key, or all of them */
+    JOB_LOAD_SHARES,  /* who's shares that were never delivered */
+    JOB_LOAD_HISTORY, /* messages of room: the newest, within limits; oldest first */
+};
+
+enum chat_hold {
+    HOLD_MEMBERS,    /* an open room stays open while enough members are online */
+    HOLD_PRESENTERS, /* ... while enough of those who presented their share are */
+};
+
+struct chat_job_member {
+    uint8_t client_id[ID_LEN];
+    uint16_t number; /* of the share, from 1; in open rooms just the order */
+    uint8_t commitment[SHA256_LEN];
+    struct buf share; /* text; empty in open rooms */
+};
+
+struct chat_message_row {
+    uint64_t seq;
+    int64_t time_s;
+    uint32_t epoch;
+    uint8_t mid[ID_LEN];
+    struct name sender;
+    struct buf box; /* the sealed text */
+};
+
+struct chat_pair {
+    struct buf key, value; /* the name of a saved value and its JSON; or a room's uid and a share */
+};
+
+struct chat_job {
+    STAILQ_ENTRY(chat_job) link; /* for whoever queues it */
+    enum chat_job_kind kind;
+
+    /* what is to be done; which are set follows from the kind */
+    uint8_t who[ID_LEN];
+    struct name who_name;
+    uint8_t room_uid[ID_LEN];
+    struct name room_id, room_name;
+    uint32_t threshold, epoch;
+    enum chat_hold hold;
+    int64_t time_s;
+    uint8_t key_check[SHA256_LEN];
+    struct chat_job_member *members;
+    size_t members_n;
+    struct chat_message_row message;
+    struct buf key, value; /* SAVE_DATA, LOAD_DATA (empty key: all of them) */
+    uint64_t data_max;     /* SAVE_DATA: bytes that `who` may have stored, keys included */
+    uint32_t rows_max;     /* LOAD_HISTORY */
+    uint64_t bytes_max;    /* LOAD_HISTORY: of sealed text */
+
+    /* results */
+    enum rc rc;
+    struct chat_message_row *rows; /* LOAD_HISTORY, seq ascending */
+    size_t rows_n;
+    bool more;               /* LOAD_HISTORY: there are older ones */
+    struct chat_pair *pairs; /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
+    size_t pairs_n;
+
+    /* the core's own; the store does not look at it */
+    uint64_t conn; /* serial of who asked; 0: nobody is waiting */
+    struct buf label, text;
+    uint64_t opening; /* of the room, when the job was made */
+};
+
+struct chat_job *chat_job_new(enum chat_job_kind kind); /* NULL: out of memory */
+void chat_job_free(struct chat_job *job);               /* wipes; accepts NULL */
+
+/* Appends an empty row or pair to the results; NULL: out of memory. */
+struct chat_message_row *chat_job_add_row(struct chat_job *job);
+struct chat_pair *chat_job_add_pair(struct chat_job *job);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * The nouns of the chat: connections, users, rooms, and members between users and rooms.
+ *
+ * chat/wire reads them to write pushes; only chat/core changes them.
+ */
+#ifndef KERB_CHAT_CORE_MODEL_H
+#define KERB_CHAT_CORE_MODEL_H
+
+#include <bsd/sys/tree.h>
+#include <sys/queue.h>
+
+#include "chat/core/job.h"
+#include "shamir/shamir.h"
+#include "shared/base/text.h"
+#include "shared/crypto/envelope.h"
+
+struct chat;
+
+struct chat_conn {
+    RB_ENTRY(chat_conn) by_serial, by_deadline;
+    TAILQ_ENTRY(chat_conn) of_user, in_presence;
+    uint64_t serial; /* never reused; 0 is nobody's */
+    void *edge;
+    struct chat_user *user; /* NULL before login */
+    bool extensions, closing;
+    int64_t deadline_ms;     /* of the login, then of the ticket */
+    int64_t online_sent_ms;  /* the last `online` */
+    uint64_t online_version; /* what it told */
+    uint64_t pings;          /* number of the last ping */
+    int64_t errors_since_ms;
+    uint32_t errors;
+};
+
+struct chat_user {
+    RB_ENTRY(chat_user) by_id, by_name, in_online;
+    uint8_t client_id[ID_LEN];
+    struct name name;
+    bool has_name; /* the newest client id of that name; an older one is a deleted principal's */
+    TAILQ_HEAD(, chat_conn) conns;
+    uint32_t conns_n;
+    TAILQ_HEAD(, chat_member) rooms; /* rooms that are live */
+    uint32_t rooms_n;                /* rooms that are being created counted as well */
+};
+
+struct chat_member {
+    TAILQ_ENTRY(chat_member) of_user, of_room;
+    struct chat_user *user;
+    struct chat_room *room;
+    uint16_t number;
+    uint8_t commitment[SHA256_LEN];
+    bool pending;              /* his share was never seen to arrive */
+    bool presenter;            /* has presented his share since he is online */
+    bool leaving;              /* no member any more for his requests; the store is being told */
+    struct shamir_share share; /* of a presenter while the room is closed; else wiped */
+    uint64_t delivery_conn, delivery_ping; /* the ping behind his new_room; 0: none is out */
+};
+
+enum chat_room_state { ROOM_CREATING, ROOM_LIVE, ROOM_DELETING, ROOM_GONE };
+
+struct chat_room {
+    RB_ENTRY(chat_room) by_id, by_uid;
+    TAILQ_ENTRY(chat_room) in_grave;
+    enum chat_room_state state;
+    uint8_t uid[ID_LEN];
+    struct name id, name;
+    uint32_t threshold, epoch;
+    enum chat_hold hold;
+    TAILQ_HEAD(, chat_member) members; /* in the order of their numbers */
+    uint32_t members_n, online_n, presenters_n, pending_n;
+    uint8_t key_check[SHA256_LEN];
+    bool open;               /* a room of threshold 0 always is */
+    struct envelope_key key; /* while open; wiped when it closes */
+    uint64_t opening;        /* counts openings, so that an answer of an earlier one is not shown */
+    uint64_t seq;            /* last number given out */
+    uint64_t head;           /* last number stored */
+    uint32_t messages_n;     /* on their way to the store */
+};
+
+/* Calls f for every online user in order of name, until it returns false. */
+void chat_each_online(const struct chat *chat, bool (*f)(void *ctx, const struct chat_user *user), void *ctx);
+
+/* Grows with each change of who is online: a text made of chat_each_online() stays right while it is the same. */
+uint64_t chat_online_names_version(const struct chat *chat);
+
+/* Is this room one of `rooms` in an `online` (enough members online), or one of `rooms_waiting`? */
+bool chat_room_is_available(const struct chat_room *room);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * The wire: frames of clients become events, pushes become frames, each connection under its own key.
+ *
+ * Tickets and authenticators are checked here; so are stamps, replays and the form of every field. What a request may
+ * do is the core's business. JSON is written once per push and sealed per connection.
+ * Wire: docs/PROTOCOL.md, 5.1 and 5.3. Thread: the loop's.
+ */
+#ifndef KERB_CHAT_WIRE_WIRE_H
+#define KERB_CHAT_WIRE_WIRE_H
+
+#include "chat/core/chat.h"
+#include "shared/service/conf.h"
+#include "shared/ticket/replay.h"
+#include "shared/ticket/ticket.h"
+
+struct wire;      /* what all connections share: keytab, replay cache, stamps seen per ticket */
+struct wire_conn; /* one connection: profile, keys, who */
+
+struct wire_options {
+    const struct conf *conf;
+    struct name service;
+    struct keytab_file *keytab;
+    const char *state_dir;    /* STATE/chat; the replay cache is kept there; NULL: nowhere */
+    int64_t started_s;        /* when this process started */
+};
+
+/* Errors: as replay_open. */
+MUST enum rc wire_open(const struct wire_options *options, struct wire **ret);
+void wire_close(struct wire *w); /* an orderly stop: writes what must outlive it; accepts NULL */
+
+/* address: of the client, text. NULL: out of memory. */
+struct wire_conn *wire_conn_new(struct wire *w, const char *address);
+void wire_conn_free(struct wire_conn *c); /* wipes; accepts NULL */
+bool wire_conn_is_authed(const struct wire_conn *c);
+struct slice wire_conn_name(const struct wire_conn *c); /* of the client, empty before login; for the log */
+
+/*
+ * One whole text message of a client.
+ *
+ * Out: ret - an event of kind CHAT_LOGIN, CHAT_REQUEST or CHAT_REFUSED without conn; what it points to lives until the
+ *      next wire_read() of this connection. A failed login is CHAT_REFUSED with CODE_LOGIN_FAILED.
+ *      ret_rc - the true reason of a refused login, for the log.
+ */
+void wire_read(struct wire_conn *c, struct slice message, int64_t now_ms, struct chat_event *ret, enum rc *ret_rc);
+
+/*
+ * The JSON of a push, once for all connections that get it. extensions: the connection asked for the additive part.
+ * Out: replaces *ret. Errors: NO_MEMORY.
+ */
+MUST enum rc wire_write(struct wire *w, const struct chat_push *push, bool extensions, struct buf *ret);
+
+/* Appends the message for this connection: plain before login, a box under its key after. Errors: CRYPTO, NO_MEMORY. */
+MUST enum rc wire_seal(struct wire_conn *c, struct slice json, struct buf *out);
+
+#endif
