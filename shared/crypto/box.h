@@ -21,8 +21,9 @@ MUST enum rc box_seal(const uint8_t key[BOX_KEY], struct slice text, struct buf 
  * Opens a box written with PKCS#7 or with the original's spaces; white space around the text is dropped.
  *
  * Out:    ret_text - replaced by the text (never empty)
- *         ret_replay - SHA-256 of the ciphertext blocks that carry the text: from the first behind the IV to the one
- *         that holds its last character. The same for a box whose IV was changed or whose padding block was cut.
+ *         ret_replay - SHA-256 of the ciphertext blocks that carry the text: from the one that holds its first
+ * character (the first behind the IV, but for a peer who writes 16 blanks in front) to the one that holds its last. The
+ *         same for a box whose IV was changed or whose padding block was cut.
  * Errors: MODIFIED, for every way to be wrong (base64, length, padding, no text)
  */
 MUST enum rc box_open(const uint8_t key[BOX_KEY], struct slice wire, struct buf *ret_text,

@@ -43,13 +43,16 @@ MUST enum rc keytab_new(struct keytab **ret);
 void keytab_free(struct keytab *kt);  /* accepts NULL */
 void keytab_done(struct keytab **kt); /* for AUTO */
 
-/* Errors: EXISTS (same principal, etype and kvno), LIMIT, NO_MEMORY. */
+/* Errors: EXISTS (same principal, etype and kvno), BAD_ETYPE (wrong length), LIMIT, NO_MEMORY. */
 MUST enum rc keytab_add(struct keytab *kt, const struct name *principal, const struct key *key);
 
 /* Removes the keys of a principal with kvno below `keep_from`. */
 void keytab_purge(struct keytab *kt, const struct name *principal, uint32_t keep_from);
 
-/* Errors: IO, UNSAFE_FILE (others may read or write it, not a regular file), MALFORMED, LIMIT. */
+/*
+ * Errors: NOT_FOUND, IO, UNSAFE_FILE (others may read or write it, not a regular file), MALFORMED, LIMIT, NO_KEY (a
+ * key that everybody knows: the original's defaults, all bytes equal).
+ */
 MUST enum rc keytab_load(const char *path, struct keytab **ret);
 
 /* Replaces the file atomically (temporary file, fsync, rename), mode 0600, owner of the directory. Errors: IO. */
@@ -62,16 +65,18 @@ const struct key *keytab_find(const struct keytab *kt, const struct name *princi
 const struct key *keytab_current(const struct keytab *kt, const struct name *principal, enum etype etype,
                                  int64_t now_s);
 
-/* Walks the keys in file order: i from 0; false at the end. */
+/* Walks the keys, sorted by principal, etype and version: i from 0; false at the end. */
 bool keytab_at(const struct keytab *kt, size_t i, const struct name **ret_principal, const struct key **ret_key);
 
 /*
  * A keytab file that is read again when it changes (look once a second) or on SIGHUP. A file that cannot be read then
- * leaves the old keys in use and tells. hold/release: any thread; the keytab lives at least until release.
+ * leaves the old keys in use and tells: once, until the file changes again. hold/release: any thread; the keytab lives
+ * at least until release.
  */
 struct keytab_file;
-MUST enum rc keytab_file_open(const char *path, struct keytab_file **ret);
-void keytab_file_close(struct keytab_file *f);
+MUST enum rc keytab_file_open(const char *path, struct keytab_file **ret); /* Errors: as keytab_load */
+void keytab_file_close(struct keytab_file *f);                             /* accepts NULL; nobody holds it any more */
+/* ret_changed (always written): new keys are in use. Errors: as keytab_load. */
 MUST enum rc keytab_file_refresh(struct keytab_file *f, bool force, bool *ret_changed);
 const struct keytab *keytab_hold(struct keytab_file *f);
 void keytab_release(struct keytab_file *f, const struct keytab *kt);

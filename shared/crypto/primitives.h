@@ -18,6 +18,12 @@
 /* Once per process, before threads: fetches the algorithms, makes the secure heap. Errors: CRYPTO. */
 MUST enum rc crypto_setup(void);
 
+/*
+ * False when the secure heap could not be locked into memory (RLIMIT_MEMLOCK is too small): keys still lie there, out
+ * of core dumps, but may be swapped. A daemon says so in its log and goes on.
+ */
+bool crypto_keys_are_locked(void);
+
 /* Uniform bytes from OpenSSL's DRBG, drawn from it in larger pieces per thread. */
 MUST enum rc random_bytes(void *p, size_t n);
 

@@ -1,0 +1,97 @@
+/* The envelope: header, random IV, ciphertext, tag; everything that is said around it is bound by the AAD. */
+#include "shared/crypto/envelope.h"
+
+#define ENVELOPE_VERSION 1
+#define ENVELOPE_IV      ENVELOPE_HEAD
+#define ENVELOPE_CT      (ENVELOPE_HEAD + AES_BLOCK)
+#define ENVELOPE_MIN     (ENVELOPE_CT + AES_BLOCK + AEAD_TAG) /* an empty text is one block of padding */
+
+static const char *const label_names[] = {
+    [LABEL_TICKET] = "ticket",
+    [LABEL_MESSAGE] = "message",
+    [LABEL_ROW] = "row",
+};
+
+void envelope_key_done(struct envelope_key *key)
+{
+    wipe(key, sizeof(*key));
+}
+
+enum rc envelope_derive(const struct key *key, enum label label, struct envelope_key *ret)
+{
+    AUTO(buf_done) struct buf info = {0};
+
+    if (key->etype != ETYPE_AES128_CBC_HS256 || key->n != AEAD_KEY)
+        return RC_BAD_ETYPE;
+    TRY(buf_text(&info, "kerb1 "));
+    TRY(buf_text(&info, label_names[label]));
+    TRY(hkdf_sha256(key_slice(key), slice_of(NULL, 0), buf_slice(&info), ret->mac_enc, sizeof(ret->mac_enc)));
+    ret->kvno = key->kvno;
+    return RC_OK;
+}
+
+static enum rc encode_aad(const uint8_t head[ENVELOPE_HEAD], const struct envelope_aad *aad, struct buf *out)
+{
+    TRY(buf_reserve(out, 5 + ENVELOPE_HEAD + 8 + aad->realm.n + aad->client.n + aad->server.n + aad->context.n));
+    TRY(buf_text(out, "KERB1"));
+    TRY(buf_add(out, slice_of(head, ENVELOPE_HEAD)));
+    TRY(buf_lp(out, aad->realm));
+    TRY(buf_lp(out, aad->client));
+    TRY(buf_lp(out, aad->server));
+    return buf_lp(out, aad->context);
+}
+
+static enum rc append(const struct envelope_key *key, const struct envelope_aad *aad, struct slice plain,
+                      struct buf *out)
+{
+    AUTO(buf_done) struct buf bound = {0};
+    uint8_t head[ENVELOPE_HEAD] = {ENVELOPE_VERSION, ETYPE_AES128_CBC_HS256}, iv[AES_BLOCK], tag[AEAD_TAG];
+
+    put_u32be(head + 2, key->kvno);
+    TRY(random_bytes(iv, sizeof(iv)));
+    TRY(encode_aad(head, aad, &bound));
+    TRY(buf_add(out, SLICE(head)));
+    TRY(buf_add(out, SLICE(iv)));
+    TRY(aead_seal(key->mac_enc, iv, buf_slice(&bound), plain, out, tag));
+    return buf_add(out, SLICE(tag));
+}
+
+enum rc envelope_seal(const struct envelope_key *key, const struct envelope_aad *aad, struct slice plain,
+                      struct buf *out)
+{
+    size_t before = out->n;
+
+    if (plain.n > SIZE_MAX / 4)
+        return RC_LIMIT;
+    TRY(buf_reserve(out, plain.n + ENVELOPE_OVERHEAD));
+    enum rc rc = append(key, aad, plain, out);
+    if (rc != RC_OK)
+        out->n = before;
+    return rc;
+}
+
+enum rc envelope_kvno(struct slice e, uint32_t *ret_kvno)
+{
+    if (e.n < ENVELOPE_MIN || e.p[0] != ENVELOPE_VERSION || e.p[1] != ETYPE_AES128_CBC_HS256)
+        return RC_MODIFIED;
+    *ret_kvno = get_u32be(e.p + 2);
+    return RC_OK;
+}
+
+enum rc envelope_open(const struct envelope_key *key, const struct envelope_aad *aad, struct slice e,
+                      struct buf *ret_plain)
+{
+    AUTO(buf_done) struct buf bound = {0}, plain = {0};
+    uint32_t kvno;
+
+    buf_reset(ret_plain);
+    TRY(envelope_kvno(e, &kvno));
+    if (kvno != key->kvno)
+        return RC_MODIFIED;
+    TRY(encode_aad(e.p, aad, &bound));
+    struct slice ct = slice_of(e.p + ENVELOPE_CT, e.n - ENVELOPE_CT - AEAD_TAG);
+    TRY(aead_open(key->mac_enc, e.p + ENVELOPE_IV, buf_slice(&bound), ct, e.p + e.n - AEAD_TAG, &plain));
+    buf_done(ret_plain);
+    *ret_plain = buf_take(&plain);
+    return RC_OK;
+}

@@ -1,0 +1,87 @@
+/* SHA-256 and what is made of it: HMAC, HKDF, PBKDF2. */
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "shared/crypto/engine.h"
+
+#define HKDF_MAX ((size_t)255 * SHA256_LEN)
+
+static const uint8_t nothing[1]; /* OpenSSL takes a NULL key for "the same key again" */
+
+bool ct_equal(const void *a, const void *b, size_t n)
+{
+    return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+enum rc sha256(struct slice data, uint8_t out[SHA256_LEN])
+{
+    struct engine *e = engine_get();
+
+    return e && EVP_DigestInit_ex2(e->digest, NULL, NULL) && EVP_DigestUpdate(e->digest, data.p, data.n) &&
+                   EVP_DigestFinal_ex(e->digest, out, NULL)
+               ? RC_OK
+               : RC_CRYPTO;
+}
+
+enum rc hmac_parts(struct slice key, const struct slice *parts, size_t parts_n, uint8_t out[SHA256_LEN])
+{
+    struct engine *e = engine_get();
+    size_t n = 0;
+
+    if (!e || !EVP_MAC_init(e->hmac, key.n ? key.p : nothing, key.n, NULL))
+        return RC_CRYPTO;
+    for (size_t i = 0; i < parts_n; i++)
+        if (parts[i].n && !EVP_MAC_update(e->hmac, parts[i].p, parts[i].n))
+            return RC_CRYPTO;
+    return EVP_MAC_final(e->hmac, out, &n, SHA256_LEN) && n == SHA256_LEN ? RC_OK : RC_CRYPTO;
+}
+
+enum rc hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_LEN])
+{
+    return hmac_parts(key, &data, 1, out);
+}
+
+/* T(i) = HMAC(PRK, T(i-1) | info | i) */
+static enum rc hkdf_expand(const uint8_t prk[SHA256_LEN], struct slice info, uint8_t *out, size_t out_len)
+{
+    uint8_t t[SHA256_LEN], counter = 0;
+    enum rc rc = RC_OK;
+
+    for (size_t done = 0; rc == RC_OK && done < out_len;) {
+        struct slice parts[3] = {slice_of(t, counter ? SHA256_LEN : 0), info, slice_of(&counter, 1)};
+        counter++;
+        rc = hmac_parts(slice_of(prk, SHA256_LEN), parts, ARRAY_LEN(parts), t);
+        size_t n = out_len - done < SHA256_LEN ? out_len - done : SHA256_LEN;
+        if (rc == RC_OK)
+            memcpy(out + done, t, n);
+        done += n;
+    }
+    wipe(t, sizeof(t));
+    return rc;
+}
+
+enum rc hkdf_sha256(struct slice ikm, struct slice salt, struct slice info, uint8_t *out, size_t out_len)
+{
+    static const uint8_t zeros[SHA256_LEN];
+    uint8_t prk[SHA256_LEN];
+
+    if (out_len > HKDF_MAX)
+        return RC_CRYPTO;
+    enum rc rc = hmac_sha256(salt.n ? salt : SLICE(zeros), ikm, prk);
+    if (rc == RC_OK)
+        rc = hkdf_expand(prk, info, out, out_len);
+    wipe(prk, sizeof(prk));
+    return rc;
+}
+
+enum rc pbkdf2_sha256(struct slice password, struct slice salt, uint32_t iterations, uint8_t *out, size_t out_len)
+{
+    if (password.n > INT_MAX || salt.n > INT_MAX || iterations == 0 || iterations > INT_MAX || out_len > INT_MAX)
+        return RC_CRYPTO;
+    const void *pw = password.n ? password.p : nothing, *sa = salt.n ? salt.p : nothing;
+    return PKCS5_PBKDF2_HMAC(pw, (int)password.n, sa, (int)salt.n, (int)iterations, EVP_sha256(), (int)out_len, out) ==
+                   1
+               ? RC_OK
+               : RC_CRYPTO;
+}
