@@ -13,7 +13,7 @@
 #define CONF_FILE_MAX (64 * 1024) /* bytes */
 #define CONF_TEXT_MAX 512         /* bytes of a value */
 
-/* T(section, key, default, max_len, "what it is")   text
+/* T(section, key, default, "what it is")   text
  * N(section, key, default, min, max, "unit and reason")   whole number
  * B(section, key, default, "what it is")   yes or no */
 /* clang-format off */
@@ -70,7 +70,7 @@ void conf_default(struct conf *ret);
 
 /*
  * Out:    ret; error - a sentence with file and line, for a person ("kerb.conf:12: unknown key 'prot' in [as]")
- * Errors: BAD_CONFIG, UNSAFE_FILE, IO
+ * Errors: BAD_CONFIG, UNSAFE_FILE, NOT_FOUND, IO
  * An empty realm_state becomes the directory of the file.
  */
 MUST enum rc conf_load(const char *path, struct conf *ret, struct buf *error);
