@@ -28,7 +28,10 @@ struct db {
     sqlite3 *h;
 };
 
-/* Errors: DB (told in the log by the caller with db_error), DB_NEWER, DB_FOREIGN, UNSAFE_FILE, NOT_FOUND. */
+/*
+ * Errors: DB, DB_NEWER, DB_FOREIGN, UNSAFE_FILE, NOT_FOUND. After a failure db_error() of the empty handle tells why,
+ * until the same thread opens the next one.
+ */
 MUST enum rc db_open(const char *path, const struct db_schema *schema, enum db_mode mode, struct db *ret);
 void db_close(struct db *db);              /* for AUTO; finalizes all statements of the handle */
 const char *db_error(const struct db *db); /* SQLite's last words */
@@ -41,6 +44,7 @@ void db_rollback(struct db *db);
 
 /* A statement that is kept: prepared once, then bound, stepped and reset. */
 MUST enum rc db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret);
+/* What is bound is copied. */
 MUST enum rc db_bind_blob(sqlite3_stmt *st, int i, struct slice s);
 MUST enum rc db_bind_text(sqlite3_stmt *st, int i, struct slice s);
 MUST enum rc db_bind_int(sqlite3_stmt *st, int i, int64_t v);
@@ -65,16 +69,18 @@ struct row_ref {
 
 /* The daemon's master keys: a keytab whose principal is "master". */
 struct master;
-MUST enum rc master_load(const char *path, const struct name *realm, struct master **ret); /* refuses unsafe files */
+/* Immutable once loaded, so threads may share it. Errors: as keytab_load; NO_KEY (no key of "master"), LIMIT. */
+MUST enum rc master_load(const char *path, const struct name *realm, struct master **ret);
 void master_free(struct master *m);
 void master_done(struct master **m);
 MUST enum rc master_create(const char *path); /* kvno 1, random. Errors: EXISTS, IO */
 
-/* The current master key derived for another label, e.g. messages of open rooms. */
+/* A version of the master key derived for another label, e.g. messages of open rooms. Errors: NO_KVNO. */
 MUST enum rc master_derive(const struct master *m, enum label label, uint32_t kvno, struct envelope_key *ret);
-uint32_t master_kvno(const struct master *m);
+uint32_t master_kvno(const struct master *m); /* the version that seals now */
 
 MUST enum rc row_seal(const struct master *m, const struct row_ref *ref, struct slice plain, struct buf *out);
+/* Errors: MODIFIED, for every way to be wrong; NO_KVNO (sealed under a version that is not here). */
 MUST enum rc row_open(const struct master *m, const struct row_ref *ref, struct slice sealed, struct buf *ret_plain);
 
 #endif
