@@ -5,6 +5,7 @@
  *
  * Time and input come in with the event; everything that is to be done goes out with the actions. No socket, no SQL, no
  * clock, no thread, no JSON text in here; random comes through the environment. One thread owns a chat.
+ * Running out of memory ends the process (abort): what was acknowledged is committed, and half a step would be worse.
  * Rules: docs/PROTOCOL.md, 5.3 and 5.4.
  */
 #ifndef KERB_CHAT_CORE_CHAT_H
@@ -15,14 +16,14 @@
 #include "chat/core/request.h"
 #include "shared/crypto/envelope.h"
 
-#define CHAT_ERRORS_MAX       100   /* refused frames ... */
-#define CHAT_ERRORS_WINDOW_MS 10000 /* ... in this time, then the connection is closed: PROTOCOL.md 5.3 */
-#define CHAT_HISTORY_ROWS     1000  /* messages shown on entering a room: PROTOCOL.md 5.3 */
-#define CHAT_HISTORY_BYTES    524288
-#define CHAT_SEALED_MEMBERS   255   /* share numbers are a byte: PROTOCOL.md 5.4 */
-#define CHAT_ONLINE_PAUSE_MS  1000  /* least time between two unasked `online` of a connection ... */
-#define CHAT_ONLINE_PER_CONN_MS 2   /* ... and as many ms per connection there is, when that is more (N/500 s) */
-#define CHAT_ONLINE_AGAIN_MS  5000  /* one more `online` this long after the last change */
+#define CHAT_ERRORS_MAX         100   /* refused frames ... */
+#define CHAT_ERRORS_WINDOW_MS   10000 /* ... in this time, then the connection is closed: PROTOCOL.md 5.3 */
+#define CHAT_HISTORY_ROWS       1000  /* messages shown on entering a room: PROTOCOL.md 5.3 */
+#define CHAT_HISTORY_BYTES      524288
+#define CHAT_SEALED_MEMBERS     255  /* share numbers are a byte: PROTOCOL.md 5.4 */
+#define CHAT_ONLINE_PAUSE_MS    1000 /* least time between two unasked `online` of a connection ... */
+#define CHAT_ONLINE_PER_CONN_MS 2    /* ... and as many ms per connection there is, when that is more (N/500 s) */
+#define CHAT_ONLINE_AGAIN_MS    5000 /* one more `online` this long after the last change */
 
 /* Close codes: PROTOCOL.md 5.5. */
 enum chat_close {
@@ -57,7 +58,7 @@ struct chat_env {
 };
 
 enum chat_event_kind {
-    CHAT_CONNECTED,    /* edge; answers with conn */
+    CHAT_CONNECTED,    /* edge: somebody is there; the step puts the new connection into event->conn */
     CHAT_LOGIN,        /* conn, login: the ticket is good */
     CHAT_REFUSED,      /* conn, code, request (cmd and label): a frame that cannot be served */
     CHAT_REQUEST,      /* conn, request */
@@ -78,13 +79,14 @@ struct chat_login {
 
 struct chat_event {
     enum chat_event_kind kind;
-    int64_t now_ms; /* Unix, UTC; a clock that jumps back is taken as standing still */
+    int64_t mono_ms; /* the monotonic clock: timers */
+    int64_t time_s;  /* Unix, UTC: the stamps of messages and pushes */
     struct chat_conn *conn;
     void *edge; /* kept in conn->edge */
     const struct chat_login *login;
     const struct chat_request *request;
     enum chat_code code;
-    uint64_t ping;
+    uint64_t ping; /* CHAT_PONG: the number in the ping that is answered */
     struct chat_job *job;
 };
 
@@ -111,8 +113,8 @@ struct chat_shown_message {
 /* What is told to clients. Everything in it is borrowed and lives until the next chat_step(). */
 struct chat_push {
     enum chat_push_kind kind;
-    int64_t now_s;
-    struct slice label; /* of the request that this is the final reply to; empty: none */
+    int64_t time_s;
+    struct slice label;        /* of the request that this is the final reply to; empty: none */
     enum chat_command request; /* ERROR, ACK: what it answers */
 
     const struct chat *chat;      /* HANDSHAKE, ONLINE: who is online */
@@ -125,7 +127,7 @@ struct chat_push {
     const struct chat_shown_message *messages; /* NEW_MESSAGE: one; ROOM_MESSAGES: oldest first; ACK: one or none */
     size_t messages_n;
     bool more;
-    struct slice key; /* DATA; empty: the whole dictionary */
+    struct slice key;              /* DATA; empty: the whole dictionary */
     const struct chat_pair *pairs; /* DATA: none for a key that is not there */
     size_t pairs_n;
     enum chat_code code; /* ERROR */
@@ -159,7 +161,10 @@ struct chat_actions {
 MUST enum rc chat_new(const struct chat_env *env, struct chat **ret);
 void chat_free(struct chat *chat); /* wipes all keys; accepts NULL */
 
-/* What the store holds, told once before the first step: users, then rooms with their members. */
+/*
+ * What the store holds, told once before the first step: users in the order of their first login (of two with one name,
+ * the later is the one that exists), then rooms with their members.
+ */
 MUST enum rc chat_restore_user(struct chat *chat, const uint8_t client_id[ID_LEN], const struct name *name);
 
 struct chat_restore_member {
@@ -183,18 +188,14 @@ struct chat_restore_room {
 /* Errors: NO_CLIENT (a member who is no user), EXISTS, NO_MEMORY. */
 MUST enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *room);
 
-/*
- * One step. The actions and what they point to live until the next step. After CHAT_CONNECTED the new connection is in
- * event->conn; NULL means out of memory, and the socket is to be closed. Users are loaded in the order of their first
- * login: of two with one name, the later is the one that exists.
- */
+/* One step. The actions and what they point to live until the next step. */
 void chat_step(struct chat *chat, struct chat_event *event, struct chat_actions *ret);
 
-/* When the next CHAT_TICK is wanted, Unix ms; INT64_MAX: never. */
+/* When the next CHAT_TICK is wanted, on the monotonic clock; INT64_MAX: never. */
 int64_t chat_deadline(const struct chat *chat);
 
-/* The `online` of a connection as of now, for ACT_ONLINE. */
-void chat_online_push(const struct chat *chat, const struct chat_conn *conn, int64_t now_s, struct chat_push *ret);
+/* The `online` of a connection as of now, for ACT_ONLINE. Of one that is closing, without rooms (user is NULL). */
+void chat_online_push(const struct chat *chat, const struct chat_conn *conn, int64_t time_s, struct chat_push *ret);
 
 /* Counts for logs and tests. */
 size_t chat_rooms(const struct chat *chat);

@@ -84,6 +84,7 @@ struct chat_job {
     uint64_t conn; /* serial of who asked; 0: nobody is waiting */
     struct buf label, text;
     uint64_t opening; /* of the room, when the job was made */
+    bool to_all;      /* LOAD_HISTORY: the room has just been opened, everybody is shown it */
 };
 
 struct chat_job *chat_job_new(enum chat_job_kind kind); /* NULL: out of memory */

@@ -6,35 +6,38 @@
 #ifndef KERB_CHAT_CORE_MODEL_H
 #define KERB_CHAT_CORE_MODEL_H
 
-#include <bsd/sys/tree.h>
 #include <sys/queue.h>
 
 #include "chat/core/job.h"
 #include "shamir/shamir.h"
 #include "shared/base/text.h"
+#include "shared/base/tree.h"
 #include "shared/crypto/envelope.h"
 
 struct chat;
 
 struct chat_conn {
-    RB_ENTRY(chat_conn) by_serial, by_deadline;
+    RB_ENTRY(chat_conn)
+    by_serial, by_deadline;
     TAILQ_ENTRY(chat_conn) of_user, in_presence;
     uint64_t serial; /* never reused; 0 is nobody's */
     void *edge;
     struct chat_user *user; /* NULL before login */
     bool extensions, closing;
-    int64_t deadline_ms;     /* of the login, then of the ticket */
+    int64_t deadline_ms;     /* of the login, then of the ticket; monotonic */
     int64_t online_sent_ms;  /* the last `online` */
     uint64_t online_version; /* what it told */
-    uint64_t pings;          /* number of the last ping */
+    uint64_t since_ping;     /* the chat's last ping when this connection logged in */
     int64_t errors_since_ms;
     uint32_t errors;
 };
 
 struct chat_user {
-    RB_ENTRY(chat_user) by_id, by_name, in_online;
+    RB_ENTRY(chat_user)
+    by_id, by_name, in_online;
     uint8_t client_id[ID_LEN];
     struct name name;
+    bool stored;   /* the store has him */
     bool has_name; /* the newest client id of that name; an older one is a deleted principal's */
     TAILQ_HEAD(, chat_conn) conns;
     uint32_t conns_n;
@@ -52,13 +55,14 @@ struct chat_member {
     bool presenter;            /* has presented his share since he is online */
     bool leaving;              /* no member any more for his requests; the store is being told */
     struct shamir_share share; /* of a presenter while the room is closed; else wiped */
-    uint64_t delivery_conn, delivery_ping; /* the ping behind his new_room; 0: none is out */
+    uint64_t delivery_ping;    /* of the ping sent behind his new_room; 0: not sent since the start */
 };
 
 enum chat_room_state { ROOM_CREATING, ROOM_LIVE, ROOM_DELETING, ROOM_GONE };
 
 struct chat_room {
-    RB_ENTRY(chat_room) by_id, by_uid;
+    RB_ENTRY(chat_room)
+    by_id, by_uid;
     TAILQ_ENTRY(chat_room) in_grave;
     enum chat_room_state state;
     uint8_t uid[ID_LEN];
@@ -74,6 +78,7 @@ struct chat_room {
     uint64_t seq;            /* last number given out */
     uint64_t head;           /* last number stored */
     uint32_t messages_n;     /* on their way to the store */
+    bool resync;             /* one of them was not stored: no new ones until all have come back */
 };
 
 /* Calls f for every online user in order of name, until it returns false. */

@@ -9,23 +9,23 @@
 #include "chat/core/job.h"
 #include "shared/base/text.h"
 
-#define CHAT_COMMAND_TABLE(X)                                                                                          \
-    X(NONE, "") /* of a frame that could not be read */                                                                \
-    X(LOGIN, "login")                                                                                                  \
-    X(ONLINE, "online")                                                                                                \
-    X(NEW_ROOM, "new_room")                                                                                            \
-    X(GO_ROOM, "go_room")                                                                                              \
-    X(SECRET, "secret")                                                                                                \
-    X(NEW_MESSAGE, "new_message")                                                                                      \
-    X(DELETE_CHAT, "delete_chat")                                                                                      \
-    X(SAVE_DATA, "save_data")                                                                                          \
+#define CHAT_COMMAND_TABLE(X)                           \
+    X(NONE, "") /* of a frame that could not be read */ \
+    X(LOGIN, "login")                                   \
+    X(ONLINE, "online")                                 \
+    X(NEW_ROOM, "new_room")                             \
+    X(GO_ROOM, "go_room")                               \
+    X(SECRET, "secret")                                 \
+    X(NEW_MESSAGE, "new_message")                       \
+    X(DELETE_CHAT, "delete_chat")                       \
+    X(SAVE_DATA, "save_data")                           \
     X(GET_DATA, "get_data")
 
 enum chat_command {
 #define X(name, word) CMD_##name,
     CHAT_COMMAND_TABLE(X)
 #undef X
-    CMD_COUNT
+        CMD_COUNT
 };
 
 #define LABEL_MAX_CHARS 64    /* characters of `id` */
@@ -34,29 +34,29 @@ enum chat_command {
 #define THRESHOLD_ALL   UINT32_MAX
 
 /* The stable words of `error` pushes, and their sentences. */
-#define CHAT_CODE_TABLE(X)                                                                                             \
-    X(MALFORMED, "malformed", "the message is not a request this server understands")                                  \
-    X(NOT_LOGGED_IN, "not_logged_in", "log in first")                                                                  \
-    X(LOGIN_FAILED, "login_failed", "the ticket or the authenticator is not valid here")                               \
-    X(LOGGED_IN, "logged_in", "this connection is logged in already")                                                  \
-    X(WRONG_FROM, "wrong_from", "'from' must be your own name")                                                        \
-    X(SKEW, "skew", "the timestamp is too far from the server's clock")                                                \
-    X(REPLAYED, "replayed", "this message was received before")                                                        \
-    X(RATE_LIMITED, "rate_limited", "too many messages at once; wait a few seconds")                                   \
-    X(UNKNOWN_USER, "unknown_user", "these users never logged in to this chat")                                        \
-    X(EXISTS, "exists", "a room of that id exists already")                                                            \
-    X(NOT_FOUND, "not_found", "you are not a member of a room of that id")                                             \
-    X(ROOM_CLOSED, "room_closed", "the room is closed; its members must present their shares first")                   \
-    X(SHARE_INVALID, "share_invalid", "this is not your share of the room's secret")                                   \
-    X(BAD_THRESHOLD, "bad_threshold", "the threshold must lie between 0 and the number of members")                    \
-    X(LIMIT, "limit", "a limit of this server is reached")                                                             \
+#define CHAT_CODE_TABLE(X)                                                                           \
+    X(MALFORMED, "malformed", "the message is not a request this server understands")                \
+    X(NOT_LOGGED_IN, "not_logged_in", "log in first")                                                \
+    X(LOGIN_FAILED, "login_failed", "the ticket or the authenticator is not valid here")             \
+    X(LOGGED_IN, "logged_in", "this connection is logged in already")                                \
+    X(WRONG_FROM, "wrong_from", "'from' must be your own name")                                      \
+    X(SKEW, "skew", "the timestamp is too far from the server's clock")                              \
+    X(REPLAYED, "replayed", "this message was received before")                                      \
+    X(RATE_LIMITED, "rate_limited", "too many messages at once; wait a few seconds")                 \
+    X(UNKNOWN_USER, "unknown_user", "these users never logged in to this chat")                      \
+    X(EXISTS, "exists", "a room of that id exists already")                                          \
+    X(NOT_FOUND, "not_found", "you are not a member of a room of that id")                           \
+    X(ROOM_CLOSED, "room_closed", "the room is closed; its members must present their shares first") \
+    X(SHARE_INVALID, "share_invalid", "this is not your share of the room's secret")                 \
+    X(BAD_THRESHOLD, "bad_threshold", "the threshold must lie between 0 and the number of members")  \
+    X(LIMIT, "limit", "a limit of this server is reached")                                           \
     X(INTERNAL, "internal", "the server could not do this; nothing was stored")
 
 enum chat_code {
 #define X(name, word, text) CODE_##name,
     CHAT_CODE_TABLE(X)
 #undef X
-    CODE_COUNT
+        CODE_COUNT
 };
 
 const char *chat_code_word(enum chat_code code);

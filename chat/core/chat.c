@@ -1,0 +1,197 @@
+/* The step: one event in, actions out. */
+#include "chat/core/chat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/core/internal.h"
+
+/* Which handler serves a request; the dispatcher has checked that its sender is logged in. */
+static void (*const commands[CMD_COUNT])(const struct call *c) = {
+    [CMD_ONLINE] = cmd_online,       [CMD_NEW_ROOM] = cmd_new_room,       [CMD_GO_ROOM] = cmd_go_room,
+    [CMD_SECRET] = cmd_secret,       [CMD_NEW_MESSAGE] = cmd_new_message, [CMD_DELETE_CHAT] = cmd_delete_chat,
+    [CMD_SAVE_DATA] = cmd_save_data, [CMD_GET_DATA] = cmd_get_data,
+};
+
+static void done_add_user(struct chat *chat, struct chat_job *job)
+{
+    struct chat_user *user = user_by_id(chat, job->who);
+    user->stored = job->rc == RC_OK; /* if not, what names him fails and says so, and his next login tries again */
+}
+
+static void (*const done[])(struct chat *chat, struct chat_job *job) = {
+    [JOB_ADD_USER] = done_add_user,       [JOB_ADD_ROOM] = done_add_room,
+    [JOB_ADD_MESSAGE] = done_add_message, [JOB_LEAVE] = done_leave,
+    [JOB_DELETE_ROOM] = done_delete_room, [JOB_DROP_SHARE] = done_drop_share,
+    [JOB_SAVE_DATA] = done_save_data,     [JOB_LOAD_DATA] = done_load_data,
+    [JOB_LOAD_SHARES] = done_load_shares, [JOB_LOAD_HISTORY] = done_load_history,
+};
+
+enum rc chat_new(const struct chat_env *env, struct chat **ret)
+{
+    struct chat *chat = calloc(1, sizeof(*chat));
+    if (!chat)
+        return RC_NO_MEMORY;
+    chat->env = *env;
+    chat->field = shamir_field_named("2^255-19");
+    chat->again_ms = NEVER;
+    RB_INIT(&chat->conns_by_serial);
+    RB_INIT(&chat->conns_by_deadline);
+    RB_INIT(&chat->users_by_id);
+    RB_INIT(&chat->users_by_name);
+    RB_INIT(&chat->users_online);
+    RB_INIT(&chat->rooms_by_id);
+    RB_INIT(&chat->rooms_by_uid);
+    TAILQ_INIT(&chat->presence);
+    TAILQ_INIT(&chat->grave);
+    SLIST_INIT(&chat->arena.blocks);
+    *ret = chat;
+    return RC_OK;
+}
+
+void chat_free(struct chat *chat)
+{
+    if (!chat)
+        return;
+    rooms_free(chat);
+    people_free(chat);
+    arena_free(&chat->arena);
+    free(chat->actions);
+    wipe(chat, sizeof(*chat));
+    free(chat);
+}
+
+enum rc chat_restore_user(struct chat *chat, const uint8_t client_id[ID_LEN], const struct name *name)
+{
+    if (user_by_id(chat, client_id))
+        return RC_EXISTS;
+    user_add(chat, client_id, name)->stored = true;
+    return RC_OK;
+}
+
+static void connected(struct chat *chat, struct chat_event *ev)
+{
+    ev->conn = conn_add(chat, ev->edge);
+    conn_set_deadline(chat, ev->conn, chat->now_ms + chat->env.limits.login_timeout_ms);
+}
+
+/* Everybody who logs in is kept, so that others can name him in a room. Telling the store twice is harmless. */
+static struct chat_user *known_user(struct chat *chat, const struct chat_login *login)
+{
+    struct chat_user *user = user_by_id(chat, login->client_id);
+
+    if (user && user->stored)
+        return user;
+    struct chat_job *job = job_new(JOB_ADD_USER);
+    memcpy(job->who, login->client_id, ID_LEN);
+    job->who_name = login->client;
+    job->time_s = chat->time_s;
+    act_job(chat, job);
+    return user ? user : user_add(chat, login->client_id, &login->client);
+}
+
+static void logged_in(struct chat *chat, struct chat_conn *conn, const struct chat_login *login)
+{
+    struct chat_user *user = known_user(chat, login);
+
+    if (user->conns_n >= chat->env.limits.connections_per_user) {
+        act_close(chat, conn, CLOSE_TOO_MANY);
+        return;
+    }
+    conn->extensions = login->extensions;
+    conn_set_deadline(chat, conn, chat->now_ms + (login->ticket_end_s - chat->time_s) * 1000);
+    struct chat_push *push = push_new(chat, PUSH_HANDSHAKE);
+    push->user = user;
+    push->authenticator_s = login->authenticator_s;
+    push->label = arena_copy(&chat->arena, label_for(conn, login->label));
+    act_send(chat, conn, push);
+    conn_join(chat, conn, user);
+    deliver_pending(chat, conn);
+}
+
+static void refused(struct chat *chat, const struct chat_event *ev)
+{
+    say_error(chat, ev->conn, ev->request->cmd, ev->request->label, ev->code, slice_of(NULL, 0));
+    if (ev->code == CODE_LOGIN_FAILED)
+        act_close(chat, ev->conn, CLOSE_LOGIN_FAILED);
+}
+
+static void requested(struct chat *chat, const struct chat_event *ev)
+{
+    struct call call = {.chat = chat, .conn = ev->conn, .user = ev->conn->user, .req = ev->request};
+
+    if (!call.user)
+        call_error(&call, CODE_NOT_LOGGED_IN);
+    else if (!commands[call.req->cmd])
+        call_error(&call, CODE_MALFORMED);
+    else
+        commands[call.req->cmd](&call);
+}
+
+static void expire(struct chat *chat)
+{
+    struct chat_conn *conn;
+
+    while ((conn = conn_first_deadline(chat)) && conn->deadline_ms <= chat->now_ms)
+        act_close(chat, conn, conn->user ? CLOSE_TICKET_EXPIRED : CLOSE_LOGIN_TIMEOUT);
+}
+
+static void dispatch(struct chat *chat, struct chat_event *ev)
+{
+    switch (ev->kind) {
+    case CHAT_CONNECTED:
+        connected(chat, ev);
+        break;
+    case CHAT_LOGIN:
+        if (!ev->conn->closing)
+            logged_in(chat, ev->conn, ev->login);
+        break;
+    case CHAT_REFUSED:
+        if (!ev->conn->closing)
+            refused(chat, ev);
+        break;
+    case CHAT_REQUEST:
+        if (!ev->conn->closing)
+            requested(chat, ev);
+        break;
+    case CHAT_PONG:
+        if (!ev->conn->closing)
+            delivery_pong(chat, ev->conn, ev->ping);
+        break;
+    case CHAT_DISCONNECTED:
+        conn_free(chat, ev->conn);
+        break;
+    case CHAT_DONE:
+        done[ev->job->kind](chat, ev->job);
+        chat_job_free(ev->job);
+        break;
+    case CHAT_TICK:
+        break;
+    }
+}
+
+void chat_step(struct chat *chat, struct chat_event *event, struct chat_actions *ret)
+{
+    arena_reset(&chat->arena);
+    rooms_bury(chat);
+    chat->actions_n = 0;
+    chat->now_ms = event->mono_ms;
+    chat->time_s = event->time_s;
+    dispatch(chat, event);
+    expire(chat);
+    presence_flush(chat);
+    *ret = (struct chat_actions){.list = chat->actions, .n = chat->actions_n};
+}
+
+int64_t chat_deadline(const struct chat *chat)
+{
+    const struct chat_conn *conn = conn_first_deadline(chat);
+    int64_t presence = presence_deadline(chat);
+
+    return conn && conn->deadline_ms < presence ? conn->deadline_ms : presence;
+}
+
+size_t chat_connections(const struct chat *chat)
+{
+    return chat->conns_n;
+}

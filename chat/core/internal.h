@@ -1,0 +1,167 @@
+/*
+ * What the files of chat/core share with each other and with nobody else.
+ */
+#ifndef KERB_CHAT_CORE_INTERNAL_H
+#define KERB_CHAT_CORE_INTERNAL_H
+
+#include "chat/core/chat.h"
+
+#define NEVER INT64_MAX
+
+RB_HEAD(conns_by_serial, chat_conn);
+RB_HEAD(conns_by_deadline, chat_conn);
+RB_HEAD(users_by_id, chat_user);
+RB_HEAD(users_by_name, chat_user);
+RB_HEAD(users_online, chat_user);
+RB_HEAD(rooms_by_id, chat_room);
+RB_HEAD(rooms_by_uid, chat_room);
+
+/* Memory of one step: given out in pieces, wiped and taken back at the next step. */
+struct arena_block;
+struct arena {
+    SLIST_HEAD(, arena_block) blocks;
+};
+
+struct chat {
+    struct chat_env env;
+    const struct shamir_field *field;
+    int64_t now_ms; /* monotonic */
+    int64_t time_s; /* Unix */
+
+    struct conns_by_serial conns_by_serial;
+    struct conns_by_deadline conns_by_deadline;
+    struct users_by_id users_by_id;
+    struct users_by_name users_by_name;
+    struct users_online users_online;
+    struct rooms_by_id rooms_by_id;
+    struct rooms_by_uid rooms_by_uid;
+    size_t conns_n, rooms_n;
+    uint64_t serials, pings;
+
+    /* presence: logged-in connections in the order in which they were last told */
+    TAILQ_HEAD(, chat_conn) presence;
+    size_t authed_n;
+    uint64_t version, names_version; /* of what an `online` tells; of the list of users in it */
+    int64_t again_ms;                /* when everybody is told once more; NEVER: nothing changed since */
+
+    TAILQ_HEAD(, chat_room) grave; /* rooms that went in this step and may still stand in its actions */
+    struct arena arena;
+    struct chat_action *actions;
+    size_t actions_n, actions_cap;
+};
+
+/* arena.c: memory that cannot be had ends the process. */
+void *arena_get(struct arena *a, size_t n); /* zeroed */
+struct slice arena_copy(struct arena *a, struct slice s);
+void arena_reset(struct arena *a); /* keeps one block */
+void arena_free(struct arena *a);
+void must(enum rc rc); /* a failure of memory or of the cryptographic library */
+
+/* actions.c */
+struct chat_push *push_new(struct chat *chat, enum chat_push_kind kind);
+void act_send(struct chat *chat, struct chat_conn *conn, const struct chat_push *push);
+/* To every connection of every member of the room, but not to `except` (may be NULL). */
+void act_send_members(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                      const struct chat_conn *except);
+void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push);
+void act_online(struct chat *chat, struct chat_conn *conn);
+void act_ping(struct chat *chat, struct chat_conn *conn, uint64_t ping);
+void act_job(struct chat *chat, struct chat_job *job);
+void act_close(struct chat *chat, struct chat_conn *conn, enum chat_close code);
+struct chat_job *job_new(enum chat_job_kind kind); /* never NULL */
+
+/*
+ * Replies. A label is echoed, and an `ack` sent, only where the connection asked for extensions.
+ * say_error counts towards CHAT_ERRORS_MAX. conn may be NULL (gone meanwhile): nothing is said then.
+ */
+void say_error(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
+               enum chat_code code, struct slice detail);
+void say_ack(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
+             const struct chat_room *room, const struct chat_shown_message *message);
+
+/* A request that has reached its handler. */
+struct call {
+    struct chat *chat;
+    struct chat_conn *conn;
+    struct chat_user *user;
+    const struct chat_request *req;
+};
+void call_error(const struct call *c, enum chat_code code);
+void call_ack(const struct call *c, const struct chat_room *room);
+struct slice label_for(const struct chat_conn *conn, struct slice label);
+
+/* people.c: users and connections */
+struct chat_user *user_by_id(const struct chat *chat, const uint8_t id[ID_LEN]);
+struct chat_user *user_by_name(const struct chat *chat, struct slice name);
+struct chat_user *user_add(struct chat *chat, const uint8_t id[ID_LEN], const struct name *name);
+struct chat_conn *conn_by_serial(const struct chat *chat, uint64_t serial); /* NULL also when it is closing */
+struct chat_conn *conn_add(struct chat *chat, void *edge);
+void conn_set_deadline(struct chat *chat, struct chat_conn *conn, int64_t deadline_ms);
+struct chat_conn *conn_first_deadline(const struct chat *chat);
+void conn_join(struct chat *chat, struct chat_conn *conn, struct chat_user *user);
+/* Takes the connection out of everything that counts live ones; harmless the second time. */
+void conn_depart(struct chat *chat, struct chat_conn *conn);
+void conn_free(struct chat *chat, struct chat_conn *conn);
+void people_free(struct chat *chat);
+static inline bool user_is_online(const struct chat_user *user)
+{
+    return user->conns_n > 0;
+}
+
+/* presence.c */
+void presence_changed(struct chat *chat);
+void presence_joined(struct chat *chat, struct chat_conn *conn);
+void presence_departed(struct chat *chat, struct chat_conn *conn);
+void presence_flush(struct chat *chat);
+int64_t presence_deadline(const struct chat *chat);
+void cmd_online(const struct call *c);
+
+/* rooms.c */
+struct chat_room *room_by_id(const struct chat *chat, const struct name *id);
+struct chat_room *room_by_uid(const struct chat *chat, const uint8_t uid[ID_LEN]);
+/* The room that the request names and its caller is a member of; NULL: he was told `not_found`. */
+struct chat_member *call_member(const struct call *c);
+struct chat_member *room_member(const struct chat_room *room, const struct chat_user *user);
+struct chat_job *room_job(const struct chat_room *room, enum chat_job_kind kind);
+/* The room that a job came back for; NULL: it is gone. */
+struct chat_room *job_room(struct chat *chat, const struct chat_job *job);
+void cmd_new_room(const struct call *c);
+void cmd_delete_chat(const struct call *c);
+void done_add_room(struct chat *chat, struct chat_job *job);
+void done_leave(struct chat *chat, struct chat_job *job);
+void done_delete_room(struct chat *chat, struct chat_job *job);
+void rooms_bury(struct chat *chat); /* frees what went in the last step */
+void rooms_free(struct chat *chat);
+
+/* delivery.c: shares on their way to their owners */
+void deliver_new_room(struct chat *chat, struct chat_room *room, const struct chat_job *job, struct chat_conn *asker,
+                      struct slice label);
+void deliver_pending(struct chat *chat, struct chat_conn *conn);
+void delivery_pong(struct chat *chat, struct chat_conn *conn, uint64_t ping);
+void done_load_shares(struct chat *chat, struct chat_job *job);
+void done_drop_share(struct chat *chat, struct chat_job *job);
+
+/* quorum.c */
+/* Draws the secret, fills the job's shares and commitments and its key_check. */
+void quorum_split(struct chat *chat, struct chat_job *job);
+void quorum_arrived(struct chat_user *user);                     /* his first connection */
+void quorum_departed(struct chat *chat, struct chat_user *user); /* his last one is gone */
+void quorum_removed(struct chat *chat, struct chat_member *member);
+void room_close(struct chat *chat, struct chat_room *room, const char *reason);
+void cmd_go_room(const struct call *c);
+void cmd_secret(const struct call *c);
+
+/* messages.c */
+void history_ask(struct chat *chat, struct chat_room *room, const struct chat_conn *asker, struct slice label,
+                 bool to_all);
+void cmd_new_message(const struct call *c);
+void done_add_message(struct chat *chat, struct chat_job *job);
+void done_load_history(struct chat *chat, struct chat_job *job);
+
+/* data.c */
+void cmd_save_data(const struct call *c);
+void cmd_get_data(const struct call *c);
+void done_save_data(struct chat *chat, struct chat_job *job);
+void done_load_data(struct chat *chat, struct chat_job *job);
+
+#endif

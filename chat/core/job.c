@@ -1,0 +1,64 @@
+/* Jobs: made, filled, wiped. */
+#include "chat/core/job.h"
+
+#include <stdlib.h>
+
+struct chat_job *chat_job_new(enum chat_job_kind kind)
+{
+    struct chat_job *job = calloc(1, sizeof(*job));
+    if (job)
+        job->kind = kind;
+    return job;
+}
+
+void chat_job_free(struct chat_job *job)
+{
+    if (!job)
+        return;
+    for (size_t i = 0; i < job->members_n; i++)
+        buf_done(&job->members[i].share);
+    for (size_t i = 0; i < job->rows_n; i++)
+        buf_done(&job->rows[i].box);
+    for (size_t i = 0; i < job->pairs_n; i++) {
+        buf_done(&job->pairs[i].key);
+        buf_done(&job->pairs[i].value);
+    }
+    free(job->members);
+    free(job->rows);
+    free(job->pairs);
+    buf_done(&job->message.box);
+    buf_done(&job->key);
+    buf_done(&job->value);
+    buf_done(&job->label);
+    buf_done(&job->text);
+    wipe(job, sizeof(*job));
+    free(job);
+}
+
+/* Room for one more element behind n, doubling; NULL when out of memory. */
+static void *grown(void *list, size_t n, size_t size)
+{
+    if (n & (n - 1)) /* not at a power of two: there is room */
+        return list;
+    return reallocarray(list, n ? n * 2 : 1, size);
+}
+
+struct chat_message_row *chat_job_add_row(struct chat_job *job)
+{
+    struct chat_message_row *rows = grown(job->rows, job->rows_n, sizeof(*rows));
+    if (!rows)
+        return NULL;
+    job->rows = rows;
+    rows[job->rows_n] = (struct chat_message_row){0};
+    return &rows[job->rows_n++];
+}
+
+struct chat_pair *chat_job_add_pair(struct chat_job *job)
+{
+    struct chat_pair *pairs = grown(job->pairs, job->pairs_n, sizeof(*pairs));
+    if (!pairs)
+        return NULL;
+    job->pairs = pairs;
+    pairs[job->pairs_n] = (struct chat_pair){0};
+    return &pairs[job->pairs_n++];
+}
