@@ -170,7 +170,7 @@ void people_free(struct chat *chat)
 
 void chat_each_online(const struct chat *chat, bool (*f)(void *ctx, const struct chat_user *user), void *ctx)
 {
-    const struct chat_user *user;
+    struct chat_user *user;
 
     RB_FOREACH (user, users_online, TREE_CONST(users_online, &chat->users_online))
         if (!f(ctx, user))
