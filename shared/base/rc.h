@@ -42,6 +42,7 @@
     X(DB,               500, "KRB_ERR_GENERIC",               "database failed")                                       \
     X(DB_NEWER,         500, "KRB_ERR_GENERIC",               "database was written by a newer program")               \
     X(DB_FOREIGN,       500, "KRB_ERR_GENERIC",               "database belongs to another program")                   \
+    X(BAD_ROW,          500, "KRB_ERR_GENERIC",               "sealed row does not open under this master key")        \
     X(NO_KEY,           500, "KRB_ERR_GENERIC",               "no usable key")                                         \
     X(UNSAFE_FILE,      500, "KRB_ERR_GENERIC",               "file may be read or written by others")                 \
     X(BAD_CONFIG,       500, "KRB_ERR_GENERIC",               "configuration is not valid")                            \
