@@ -1,0 +1,35 @@
+/* Inside the TGS's store: its handle, its statements, and how a row becomes a service or a key. */
+#ifndef KERB_TGS_STORE_ROWS_H
+#define KERB_TGS_STORE_ROWS_H
+
+#include "tgs/store.h"
+
+enum tgs_statement {
+    ST_TARGET,
+    ST_FIND,
+    ST_EACH,
+    ST_KEY,
+    ST_KEYS,
+    ST_ADD,
+    ST_ADD_KEY,
+    ST_ALL_KEYS,
+    ST_COUNT, /* of statements */
+};
+
+struct tgs_store {
+    struct db db;
+    struct master *master;
+    sqlite3_stmt *st[ST_COUNT];
+};
+
+/* What a service key's row is bound to: name, type, version. */
+struct row_ref tgs_key_ref(struct slice service, uint32_t kvno);
+
+/* Errors: BAD_ROW (also: a length that is not the type's). */
+MUST enum rc tgs_key_open(const struct tgs_store *s, struct slice service, uint32_t kvno, struct slice sealed,
+                          struct key *ret);
+
+/* The service of columns 0..5. Errors: DB (a row that we never wrote). */
+MUST enum rc tgs_row_service(sqlite3_stmt *st, struct tgs_service *ret);
+
+#endif
