@@ -1,0 +1,91 @@
+/*
+ * What the commands of kerbadm share: options, the configuration, the state directory, sentences and output.
+ *
+ * A handler returns RC_OK or the code of what failed, and has then told so in a sentence (admin_fail); where a plain
+ * TRY returned, main tells. Secrets live in bufs and keys that wipe. One thread.
+ */
+#ifndef KERB_ADMIN_ADMIN_H
+#define KERB_ADMIN_ADMIN_H
+
+#include "as/store.h"
+#include "shared/base/file.h"
+#include "shared/base/json.h"
+#include "tgs/store.h"
+
+#define ADMIN_STATE_DEFAULT "/var/lib/kerb" /* of an installed system */
+#define ADMIN_CONFIG_NAME   "kerb.conf"
+
+#define ADMIN_TGS_KEYTAB  "tgs/tgs.keytab"
+#define ADMIN_CHAT_KEYTAB "chat/chat.keytab"
+#define ADMIN_CHAT_MASTER "chat/master.key"
+
+enum admin_option {
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_STATE,
+    OPT_CONFIG,
+    OPT_JSON,
+    OPT_REALM,
+    OPT_PASSWORD_FILE,
+    OPT_RANDOM,
+    OPT_OUT,
+    OPT_FORCE,
+    OPT_MARKDOWN,
+    OPT_EXAMPLE,
+    OPT_COUNT
+};
+
+struct admin {
+    const char *opt[OPT_COUNT]; /* the option's value, "" for a flag that was given, NULL when absent */
+    const char *arg;            /* the command's argument, NULL when it takes none */
+    struct buf config_path;     /* NUL-terminated */
+    struct conf conf;           /* after admin_load */
+    bool has_told;              /* a sentence about the failure is on standard error */
+};
+
+/* Handlers, one per row of the table in main.c. */
+MUST enum rc cmd_init(struct admin *a);
+MUST enum rc cmd_user_add(struct admin *a);
+MUST enum rc cmd_user_passwd(struct admin *a);
+MUST enum rc cmd_user_disable(struct admin *a);
+MUST enum rc cmd_user_enable(struct admin *a);
+MUST enum rc cmd_user_del(struct admin *a);
+MUST enum rc cmd_user_list(struct admin *a);
+MUST enum rc cmd_user_show(struct admin *a);
+MUST enum rc cmd_service_add(struct admin *a);
+MUST enum rc cmd_service_list(struct admin *a);
+MUST enum rc cmd_service_rotate(struct admin *a);
+MUST enum rc cmd_keytab_list(struct admin *a);
+MUST enum rc cmd_keytab_export(struct admin *a);
+MUST enum rc cmd_check(struct admin *a);
+MUST enum rc cmd_config(struct admin *a);
+
+/* Prints "kerbadm: <sentence>" on standard error and returns rc. */
+enum rc admin_fail(struct admin *a, enum rc rc, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Which kerb.conf is meant, as a string. NULL when out of memory. */
+const char *admin_config_path(struct admin *a);
+
+/* The directory of that file, NUL-terminated. */
+MUST enum rc admin_config_dir(struct admin *a, struct buf *ret);
+
+/* Reads kerb.conf and sees that --state is its state. Tells. */
+MUST enum rc admin_load(struct admin *a);
+
+/* One kerbadm at a time where files are read, changed and written back. Held until the process ends. Tells. */
+MUST enum rc admin_lock(struct admin *a);
+
+/* The argument as a name. Tells. */
+MUST enum rc admin_name(struct admin *a, struct name *ret);
+
+/* The two stores; NOT_FOUND, DB_NEWER and so on are told. */
+MUST enum rc admin_open_as(struct admin *a, enum db_mode mode, struct as_store **ret);
+MUST enum rc admin_open_tgs(struct admin *a, enum db_mode mode, struct tgs_store **ret);
+
+/* Writes the text to standard output, whole. Tells. */
+MUST enum rc admin_print(struct admin *a, const struct buf *text);
+
+/* As admin_print, for the writer's JSON and a line end. */
+MUST enum rc admin_print_json(struct admin *a, const struct jw *w);
+
+#endif

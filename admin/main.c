@@ -1,0 +1,235 @@
+/*
+ * kerbadm: the administrator's command on the state directory.
+ *
+ * Two tables say what there is: options, and commands with the options that go with them. Help is printed from both.
+ * Exit status: 0 done, 1 failed (a sentence on standard error), 2 called wrongly. One thread.
+ */
+#include "admin/admin.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/service/lifecycle.h"
+
+#define EXIT_USAGE 2
+
+#define BIT(option)   (1U << (option))
+#define PASSWORD_BITS (BIT(OPT_PASSWORD_FILE) | BIT(OPT_RANDOM))
+#define PRINT_BITS    (BIT(OPT_MARKDOWN) | BIT(OPT_EXAMPLE))
+#define EVERYWHERE    (BIT(OPT_HELP) | BIT(OPT_VERSION) | BIT(OPT_STATE) | BIT(OPT_CONFIG) | BIT(OPT_JSON))
+#define EXCLUDE_N     3
+#define HELP_COLUMN   28
+
+static const struct {
+    const char *name, *value, *help; /* value: NULL for a flag */
+} options[OPT_COUNT] = {
+    [OPT_HELP] = {"help",          NULL,   "print this and exit"                                                 },
+    [OPT_VERSION] = {"version",       NULL,   "print the version and exit"                                          },
+    [OPT_STATE] = {"state",         "DIR",  "state directory with its kerb.conf (default " ADMIN_STATE_DEFAULT ")"},
+    [OPT_CONFIG] = {"config",        "FILE", "kerb.conf, wherever it is"                                           },
+    [OPT_JSON] = {"json",          NULL,   "print JSON, for a script"                                            },
+    [OPT_REALM] = {"realm",         "NAME", "name of the new realm"                                               },
+    [OPT_PASSWORD_FILE] = {"password-file", "FILE", "the password is the first line of FILE (-: standard input)"          },
+    [OPT_RANDOM] = {"random",        NULL,   "draw a random password and print it, once"                           },
+    [OPT_OUT] = {"out",           "FILE", "file to write"                                                       },
+    [OPT_FORCE] = {"force",         NULL,   "replace the file if it is there"                                     },
+    [OPT_MARKDOWN] = {"markdown",      NULL,   "as a Markdown reference"                                             },
+    [OPT_EXAMPLE] = {"example",       NULL,   "as a kerb.conf with all defaults"                                    },
+};
+
+struct command {
+    const char *words, *arg; /* arg: NULL when it takes none */
+    unsigned options;        /* bits that go with it, beside EVERYWHERE */
+    unsigned needs;          /* at least one of these bits */
+    const char *help;
+    enum rc (*run)(struct admin *a);
+};
+
+/* clang-format off */
+static const struct command commands[] = {
+    /* words            argument   options                        needs         help                                                handler */
+    {"init",           NULL,      BIT(OPT_REALM),                0,            "make a realm: keys, databases, the service chat", cmd_init},
+    {"user add",       "NAME",    PASSWORD_BITS,                 0,            "add a user; asks for the password",                cmd_user_add},
+    {"user passwd",    "NAME",    PASSWORD_BITS,                 0,            "give a user another password",                     cmd_user_passwd},
+    {"user disable",   "NAME",    0,                             0,            "let a user log in no more",       cmd_user_disable},
+    {"user enable",    "NAME",    0,                             0,            "let a disabled user log in again",                     cmd_user_enable},
+    {"user del",       "NAME",    0,                             0,            "delete a user for good",                           cmd_user_del},
+    {"user list",      NULL,      0,                             0,            "list the users",                                   cmd_user_list},
+    {"user show",      "NAME",    0,                             0,            "show one user",                                    cmd_user_show},
+    {"service add",    "NAME",    0,                             0,            "add a service with a random key",                  cmd_service_add},
+    {"service list",   NULL,      0,                             0,            "list the services",                                cmd_service_list},
+    {"service rotate", "NAME",    0,                             0,            "give a service, or the TGS (tgs), its next key",   cmd_service_rotate},
+    {"keytab list",    "FILE",    0,                             0,            "show what a keytab holds, without the keys",       cmd_keytab_list},
+    {"keytab export",  "SERVICE", BIT(OPT_OUT) | BIT(OPT_FORCE), BIT(OPT_OUT), "write a service's keys to a keytab",               cmd_keytab_export},
+    {"check",          NULL,      0,                             0,            "look for what is wrong with the state",            cmd_check},
+    {"config",         NULL,      PRINT_BITS,                    PRINT_BITS,   "print all keys of kerb.conf",                      cmd_config},
+};
+/* clang-format on */
+
+/* Two options that contradict each other. */
+static const enum admin_option exclude[EXCLUDE_N][2] = {
+    {OPT_STATE,         OPT_CONFIG },
+    {OPT_PASSWORD_FILE, OPT_RANDOM },
+    {OPT_MARKDOWN,      OPT_EXAMPLE}
+};
+
+/* --- help --- */
+
+static void print_option(FILE *f, size_t i)
+{
+    int n = fprintf(f, "  --%s%s%s", options[i].name, options[i].value ? " " : "",
+                    options[i].value ? options[i].value : "");
+    (void)fprintf(f, "%*s%s\n", n < HELP_COLUMN ? HELP_COLUMN - n : 1, "", options[i].help);
+}
+
+static void print_options(FILE *f, unsigned bits)
+{
+    for (size_t i = 0; i < OPT_COUNT; i++)
+        if (bits & BIT(i))
+            print_option(f, i);
+}
+
+static void print_command(FILE *f, const struct command *c)
+{
+    int n = fprintf(f, "  %s %s", c->words, c->arg ? c->arg : "");
+    (void)fprintf(f, "%*s%s\n", n < HELP_COLUMN ? HELP_COLUMN - n : 1, "", c->help);
+}
+
+static void print_usage(FILE *f)
+{
+    (void)fputs("usage: kerbadm [OPTION...] COMMAND\n\ncommands:\n", f);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        print_command(f, &commands[i]);
+    (void)fputs("\noptions of every command:\n", f);
+    print_options(f, EVERYWHERE);
+    (void)fputs("\n'kerbadm COMMAND --help' tells its own options.\n", f);
+}
+
+static void print_command_help(const struct command *c)
+{
+    (void)printf("usage: kerbadm [OPTION...] %s %s\n\n%s\n\noptions:\n", c->words, c->arg ? c->arg : "", c->help);
+    print_options(stdout, c->options | EVERYWHERE);
+}
+
+/* --- the command line --- */
+
+static bool parse_options(int argc, char **argv, struct admin *a)
+{
+    struct option table[OPT_COUNT + 1] = {0};
+    int i = 0, found;
+
+    for (size_t o = 0; o < OPT_COUNT; o++)
+        table[o] =
+            (struct option){.name = options[o].name, .has_arg = options[o].value ? required_argument : no_argument};
+    while ((found = getopt_long(argc, argv, "", table, &i)) == 0)
+        a->opt[i] = optarg ? optarg : "";
+    return found == -1; /* '?': it has told */
+}
+
+/* The command of the first one or two words; *ret_used tells how many. */
+static const struct command *find_command(char **words, int n, int *ret_used)
+{
+    char pair[64];
+
+    for (int used = n < 2 ? n : 2; used > 0; used--) {
+        int len = snprintf(pair, sizeof pair, used == 2 ? "%s %s" : "%s", words[0], used == 2 ? words[1] : "");
+        if (len < 0 || (size_t)len >= sizeof pair)
+            continue;
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+            if (strcmp(commands[i].words, pair) == 0) {
+                *ret_used = used;
+                return &commands[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool check_options(const struct admin *a, const struct command *c)
+{
+    unsigned given = 0;
+
+    for (size_t i = 0; i < OPT_COUNT; i++)
+        given |= a->opt[i] ? BIT(i) : 0;
+    for (size_t i = 0; i < OPT_COUNT; i++) {
+        if (!(given & BIT(i) & ~(c->options | EVERYWHERE)))
+            continue;
+        (void)fprintf(stderr, "kerbadm: --%s does not go with '%s'\n", options[i].name, c->words);
+        return false;
+    }
+    for (size_t i = 0; i < EXCLUDE_N; i++) {
+        if (!a->opt[exclude[i][0]] || !a->opt[exclude[i][1]])
+            continue;
+        (void)fprintf(stderr, "kerbadm: --%s and --%s contradict each other\n", options[exclude[i][0]].name,
+                      options[exclude[i][1]].name);
+        return false;
+    }
+    if (!c->needs || (given & c->needs))
+        return true;
+    (void)fprintf(stderr, "kerbadm: '%s' needs one of these:\n", c->words);
+    print_options(stderr, c->needs);
+    return false;
+}
+
+/* The argument, exactly when the command takes one. */
+static bool take_argument(struct admin *a, const struct command *c, char **rest, int n)
+{
+    if (n == (c->arg ? 1 : 0)) {
+        a->arg = c->arg ? rest[0] : NULL;
+        return true;
+    }
+    (void)fprintf(stderr, "usage: kerbadm [OPTION...] %s %s\n", c->words, c->arg ? c->arg : "");
+    return false;
+}
+
+static int run(struct admin *a, char **words, int n)
+{
+    int used = 0;
+    const struct command *c = find_command(words, n, &used);
+
+    if (a->opt[OPT_VERSION]) {
+        (void)puts("kerbadm " KERB_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (a->opt[OPT_HELP] && c) {
+        print_command_help(c);
+        return EXIT_SUCCESS;
+    }
+    if (a->opt[OPT_HELP] || !c) {
+        if (!a->opt[OPT_HELP] && n > 0)
+            (void)fprintf(stderr, "kerbadm: there is no command '%s%s%s'\n", words[0], n > 1 ? " " : "",
+                          n > 1 ? words[1] : "");
+        print_usage(a->opt[OPT_HELP] ? stdout : stderr);
+        return a->opt[OPT_HELP] ? EXIT_SUCCESS : EXIT_USAGE;
+    }
+    if (!check_options(a, c) || !take_argument(a, c, words + used, n - used))
+        return EXIT_USAGE;
+    enum rc rc = c->run(a);
+    if (rc != RC_OK && !a->has_told)
+        (void)admin_fail(a, rc, "%s: %s", c->words, rc_text(rc));
+    return rc == RC_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+enum rc cmd_config(struct admin *a)
+{
+    AUTO(buf_done) struct buf out = {0};
+
+    TRY(a->opt[OPT_MARKDOWN] ? conf_markdown(&out) : conf_example(&out));
+    return admin_print(a, &out);
+}
+
+int main(int argc, char **argv)
+{
+    struct admin a = {0};
+
+    enum rc rc = lifecycle_setup();
+    if (rc != RC_OK) {
+        (void)admin_fail(&a, rc, "%s", rc_text(rc));
+        return EXIT_FAILURE;
+    }
+    int status = parse_options(argc, argv, &a) ? run(&a, argv + optind, argc - optind) : EXIT_USAGE;
+    buf_done(&a.config_path);
+    return status;
+}

@@ -1,0 +1,142 @@
+/* Passwords: asked, read or drawn. */
+#include "admin/password.h"
+
+#include <bsd/readpassphrase.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/crypto/box.h"
+
+/* 32 letters that nobody mistakes for each other (no i, l, o, u), in groups: 25 of them are 125 bits. */
+static const char random_alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
+#define RANDOM_GROUPS  5
+#define RANDOM_LETTERS 5 /* of a group */
+
+static void fd_done(int *fd)
+{
+    if (*fd > STDERR_FILENO)
+        (void)close(*fd);
+}
+
+static enum rc draw(struct buf *out)
+{
+    uint8_t bytes[RANDOM_GROUPS * RANDOM_LETTERS];
+    enum rc rc = random_bytes(bytes, sizeof bytes);
+
+    for (size_t i = 0; rc == RC_OK && i < sizeof bytes; i++) {
+        if (i && i % RANDOM_LETTERS == 0)
+            rc = buf_byte(out, '-');
+        if (rc == RC_OK)
+            rc = buf_byte(out, (uint8_t)random_alphabet[bytes[i] & 31]);
+    }
+    wipe(bytes, sizeof bytes);
+    return rc;
+}
+
+/* One byte more than allowed is read, so that too long is seen and not cut. */
+static enum rc ask_once(struct admin *a, const char *prompt, struct buf *out)
+{
+    TRY(buf_reserve(out, PASSWORD_MAX + 2));
+    if (!readpassphrase(prompt, (char *)out->p, PASSWORD_MAX + 2, RPP_ECHO_OFF | RPP_REQUIRE_TTY)) {
+        if (errno == ENOTTY || errno == ENXIO)
+            return admin_fail(a, RC_IO, "no terminal to ask for the password: use --password-file or --random");
+        return admin_fail(a, RC_IO, "cannot read the password: %s", strerror(errno));
+    }
+    out->n = strlen((char *)out->p);
+    return RC_OK;
+}
+
+static enum rc ask(struct admin *a, const struct name *user, struct buf *out)
+{
+    AUTO(buf_done) struct buf prompt = {0}, again = {0};
+
+    TRY(buf_printf(&prompt, "Password of %s: ", user->s));
+    const char *text = buf_cstr(&prompt);
+    if (!text)
+        return RC_NO_MEMORY;
+    TRY(ask_once(a, text, out));
+    TRY(password_check(a, buf_slice(out)));
+    TRY(ask_once(a, "The same once more: ", &again));
+    if (out->n != again.n || !ct_equal(out->p, again.p, again.n))
+        return admin_fail(a, RC_MALFORMED, "the two passwords are not the same; nothing was changed");
+    return RC_OK;
+}
+
+static void warn_when_readable(const char *path, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & (S_IRWXG | S_IRWXO)))
+        (void)fprintf(stderr, "kerbadm: warning: other users may read %s\n", path);
+}
+
+/* The first line without its end; what follows is not looked at. */
+static enum rc read_line(struct admin *a, const char *path, struct buf *out)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    AUTO(fd_done) int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return admin_fail(a, RC_IO, "%s: %s", path, strerror(errno));
+    if (!is_stdin)
+        warn_when_readable(path, fd);
+    TRY(buf_reserve(out, PASSWORD_MAX + 2));
+    while (out->n < PASSWORD_MAX + 2) { /* byte by byte: the rest of standard input is somebody else's */
+        ssize_t got = read(fd, out->p + out->n, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return admin_fail(a, RC_IO, "%s: %s", path, strerror(errno));
+        if (got == 0 || out->p[out->n] == '\n')
+            break;
+        out->n++;
+    }
+    if (out->n && out->p[out->n - 1] == '\r')
+        out->n--;
+    return password_check(a, buf_slice(out));
+}
+
+enum rc password_check(struct admin *a, struct slice password)
+{
+    if (password.n == 0)
+        return admin_fail(a, RC_MALFORMED, "the password is empty");
+    if (password.n > PASSWORD_MAX)
+        return admin_fail(a, RC_MALFORMED, "the password is longer than %d bytes", PASSWORD_MAX);
+    if (!utf8_valid(password))
+        return admin_fail(a, RC_MALFORMED, "the password is not valid UTF-8");
+    return RC_OK;
+}
+
+static void warn_when_weak(const struct name *user, struct slice password)
+{
+    if (slice_eq(password, name_slice(user)))
+        (void)fputs("kerbadm: warning: the password is the user's name\n", stderr);
+    else if (utf8_chars(password) < PASSWORD_WEAK)
+        (void)fprintf(stderr, "kerbadm: warning: the password has fewer than %d characters\n", PASSWORD_WEAK);
+}
+
+enum rc password_get(struct admin *a, const struct name *user, struct buf *ret)
+{
+    AUTO(buf_done) struct buf password = {0};
+
+    if (a->opt[OPT_RANDOM])
+        TRY(draw(&password));
+    else if (a->opt[OPT_PASSWORD_FILE])
+        TRY(read_line(a, a->opt[OPT_PASSWORD_FILE], &password));
+    else
+        TRY(ask(a, user, &password));
+    warn_when_weak(user, buf_slice(&password));
+    buf_done(ret);
+    *ret = buf_take(&password);
+    return RC_OK;
+}
+
+enum rc password_key(struct slice password, struct key *ret)
+{
+    *ret = (struct key){.etype = ETYPE_AES128_CBC, .n = BOX_KEY};
+    return box_password_key(password, ret->bytes);
+}

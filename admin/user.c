@@ -1,0 +1,197 @@
+/* kerbadm user ...: principals of the AS. */
+#include "admin/admin.h"
+#include "admin/password.h"
+
+#include "shared/base/base64.h"
+
+static enum rc tell(struct admin *a, enum rc rc, const struct as_store *s, const struct name *name)
+{
+    switch (rc) {
+    case RC_OK:
+        return RC_OK;
+    case RC_NO_CLIENT:
+        return admin_fail(a, rc, "there is no user '%s'", name->s);
+    case RC_EXISTS:
+        return admin_fail(a, rc, "there is a user '%s' already, perhaps spelled with other capitals", name->s);
+    case RC_DB:
+        return admin_fail(a, rc, "%s: %s", rc_text(rc), as_store_error(s));
+    default:
+        return admin_fail(a, rc, "user '%s': %s", name->s, rc_text(rc));
+    }
+}
+
+/* Members of the object that is open. */
+static void user_json(struct jw *w, const struct as_principal *p)
+{
+    jw_text(w, "name", name_slice(&p->name));
+    jw_base64url(w, "client_id", SLICE(p->client_id));
+    jw_bool(w, "disabled", p->disabled);
+    jw_int(w, "kvno", p->kvno);
+    jw_int(w, "epoch", p->epoch);
+    jw_int(w, "created", p->created_s);
+    jw_int(w, "changed", p->changed_s);
+}
+
+/* After a change: nothing, the random password alone on a line, or with --json the user and that password. */
+static enum rc show_change(struct admin *a, struct as_store *s, const struct name *name, struct slice password)
+{
+    AUTO(buf_done) struct buf out = {0};
+    struct as_principal p;
+
+    if (!a->opt[OPT_JSON]) {
+        if (!a->opt[OPT_RANDOM])
+            return RC_OK;
+        TRY(buf_add(&out, password));
+        TRY(buf_byte(&out, '\n'));
+        return admin_print(a, &out);
+    }
+    TRY(tell(a, as_store_find(s, name, &p), s, name));
+    struct jw w = jw_start(&out);
+    jw_open(&w, NULL, '{');
+    user_json(&w, &p);
+    if (a->opt[OPT_RANDOM])
+        jw_text(&w, "password", password);
+    jw_close(&w, '}');
+    return admin_print_json(a, &w);
+}
+
+/* What every command on one user starts with. */
+static enum rc begin(struct admin *a, enum db_mode mode, struct name *ret_name, struct as_store **ret)
+{
+    TRY(admin_name(a, ret_name));
+    TRY(admin_load(a));
+    return admin_open_as(a, mode, ret);
+}
+
+enum rc cmd_user_add(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    AUTO(buf_done) struct buf password = {0};
+    AUTO(key_done) struct key key = {0};
+    struct as_principal p;
+    struct name name;
+
+    TRY(begin(a, DB_WRITE, &name, &s));
+    if (as_store_find(s, &name, &p) == RC_OK) /* before somebody types a password twice */
+        return tell(a, RC_EXISTS, s, &name);
+    TRY(password_get(a, &name, &password));
+    TRY(password_key(buf_slice(&password), &key));
+    TRY(tell(a, as_store_add(s, &name, &key, clock_s()), s, &name));
+    return show_change(a, s, &name, buf_slice(&password));
+}
+
+enum rc cmd_user_passwd(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    AUTO(buf_done) struct buf password = {0};
+    AUTO(key_done) struct key key = {0};
+    struct as_principal p;
+    struct name name;
+
+    TRY(begin(a, DB_WRITE, &name, &s));
+    TRY(tell(a, as_store_find(s, &name, &p), s, &name));
+    TRY(password_get(a, &name, &password));
+    TRY(password_key(buf_slice(&password), &key));
+    TRY(tell(a, as_store_set_key(s, &name, &key, clock_s()), s, &name));
+    return show_change(a, s, &name, buf_slice(&password));
+}
+
+static enum rc set_disabled(struct admin *a, bool disabled)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    struct name name;
+
+    TRY(begin(a, DB_WRITE, &name, &s));
+    return tell(a, as_store_set_disabled(s, &name, disabled, clock_s()), s, &name);
+}
+
+enum rc cmd_user_disable(struct admin *a)
+{
+    return set_disabled(a, true);
+}
+
+enum rc cmd_user_enable(struct admin *a)
+{
+    return set_disabled(a, false);
+}
+
+enum rc cmd_user_del(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    struct name name;
+
+    TRY(begin(a, DB_WRITE, &name, &s));
+    return tell(a, as_store_delete(s, &name), s, &name);
+}
+
+static enum rc list_json(void *ctx, const struct as_principal *p)
+{
+    struct jw *w = ctx;
+
+    jw_open(w, NULL, '{');
+    user_json(w, p);
+    jw_close(w, '}');
+    return jw_end(w);
+}
+
+static enum rc list_text(void *ctx, const struct as_principal *p)
+{
+    char changed[CLASSIC_TIME_LEN + 1];
+
+    time_format_classic(p->changed_s, changed);
+    return buf_printf(ctx, "%5u %5u  %-8s  %s  %s\n", p->kvno, p->epoch, p->disabled ? "disabled" : "enabled", changed,
+                      p->name.s);
+}
+
+enum rc cmd_user_list(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    AUTO(buf_done) struct buf out = {0};
+
+    TRY(admin_load(a));
+    TRY(admin_open_as(a, DB_READ, &s));
+    if (!a->opt[OPT_JSON]) {
+        TRY(buf_text(&out, " kvno epoch  state     changed (UTC)        name\n"));
+        TRY(as_store_each(s, list_text, &out));
+        return admin_print(a, &out);
+    }
+    struct jw w = jw_start(&out);
+    jw_open(&w, NULL, '{');
+    jw_open(&w, "users", '[');
+    TRY(as_store_each(s, list_json, &w));
+    jw_close(&w, ']');
+    jw_close(&w, '}');
+    return admin_print_json(a, &w);
+}
+
+static enum rc show_text(struct buf *out, const struct as_principal *p)
+{
+    char created[CLASSIC_TIME_LEN + 1], changed[CLASSIC_TIME_LEN + 1];
+
+    time_format_classic(p->created_s, created);
+    time_format_classic(p->changed_s, changed);
+    TRY(buf_printf(out, "name       %s\nclient_id  ", p->name.s));
+    TRY(base64url_encode(SLICE(p->client_id), out));
+    return buf_printf(out, "\nstate      %s\nkvno       %u\nepoch      %u\ncreated    %s UTC\nchanged    %s UTC\n",
+                      p->disabled ? "disabled" : "enabled", p->kvno, p->epoch, created, changed);
+}
+
+enum rc cmd_user_show(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    AUTO(buf_done) struct buf out = {0};
+    struct as_principal p;
+    struct name name;
+
+    TRY(begin(a, DB_READ, &name, &s));
+    TRY(tell(a, as_store_find(s, &name, &p), s, &name));
+    if (!a->opt[OPT_JSON]) {
+        TRY(show_text(&out, &p));
+        return admin_print(a, &out);
+    }
+    struct jw w = jw_start(&out);
+    jw_open(&w, NULL, '{');
+    user_json(&w, &p);
+    jw_close(&w, '}');
+    return admin_print_json(a, &w);
+}

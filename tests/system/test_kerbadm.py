@@ -1,0 +1,665 @@
+"""kerbadm: each command does what it says, refuses what it should, and never leaves half of something behind."""
+import base64
+import json
+import os
+import pty
+import re
+import resource
+import select
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KERBADM = str(Path(os.environ.get("KERB_BIN", ROOT / "build/dev/bin")) / "kerbadm")
+MADE = {"as/as.db", "as/master.key", "tgs/tgs.db", "tgs/master.key", "tgs/tgs.keytab", "chat/master.key",
+        "chat/chat.keytab"}
+
+
+class State:
+    """A state directory and kerbadm on it."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def __truediv__(self, sub):
+        return self.path / sub
+
+    def run(self, *words, stdin=b"", **more):
+        return subprocess.run([KERBADM, "--state", str(self.path), *map(str, words)], input=stdin, capture_output=True,
+                              timeout=60, **more)
+
+    def ok(self, *words, stdin=b""):
+        done = self.run(*words, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+
+    def json(self, *words, stdin=b""):
+        return json.loads(self.ok("--json", *words, stdin=stdin))
+
+    def refused(self, *words, stdin=b"", why, status=1):
+        done = self.run(*words, stdin=stdin)
+        assert done.returncode == status, done
+        assert re.search(why, done.stderr.decode()), done.stderr
+        return done
+
+    def add(self, name, password="a long password"):
+        self.ok("user", "add", name, "--password-file", "-", stdin=password.encode() + b"\n")
+        return self.user(name)
+
+    def user(self, name):
+        return self.json("user", "show", name)
+
+    def problems(self):
+        done = self.run("--json", "check")
+        told = json.loads(done.stdout)
+        assert told["ok"] == (done.returncode == 0) == (told["problems"] == [])
+        return told["problems"]
+
+    def files(self):
+        return {str(p.relative_to(self.path)) for p in self.path.rglob("*") if not p.is_dir()}
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    s = State(tmp_path_factory.mktemp("kerbadm") / "state")
+    s.ok("init", "--realm", "TEST.REALM")
+    return s
+
+
+@pytest.fixture
+def state(template, tmp_path):
+    """A fresh realm of one's own."""
+    shutil.copytree(template.path, tmp_path / "state")
+    return State(tmp_path / "state")
+
+
+@pytest.fixture
+def empty(tmp_path):
+    return State(tmp_path / "state")
+
+
+# --- init ---
+
+def test_init_makes_private_files_and_no_user(empty):
+    told = empty.json("init", "--realm", "TEST.REALM")
+    assert told == {"realm": "TEST.REALM", "state": str(empty.path), "config": str(empty / "kerb.conf"),
+                    "services": ["chat"]}
+    assert empty.files() == MADE | {"kerb.conf"}
+    assert {mode(empty / f) for f in MADE} == {0o600}
+    assert {mode(empty / d) for d in ("as", "tgs", "chat")} == {0o700}
+    assert empty.json("user", "list") == {"users": []}
+    assert [s["name"] for s in empty.json("service", "list")["services"]] == ["chat"]
+    assert empty.problems() == []
+
+
+def test_init_draws_fresh_keys(tmp_path):
+    a, b = State(tmp_path / "a"), State(tmp_path / "b")
+    a.ok("init")
+    b.ok("init")
+    for key in ("as/master.key", "tgs/master.key", "chat/master.key", "tgs/tgs.keytab", "chat/chat.keytab"):
+        assert json.loads((a / key).read_text())["keys"][0]["key"] != json.loads((b / key).read_text())["keys"][0]["key"]
+
+
+def test_init_refuses_a_realm_that_is_there(state):
+    before = {f: (state / f).read_bytes() for f in state.files()}
+    state.refused("init", why="already")
+    assert {f: (state / f).read_bytes() for f in state.files()} == before
+
+
+@pytest.mark.parametrize("lost", sorted(MADE | {"kerb.conf"}))
+def test_init_tells_what_a_half_made_state_lacks(state, lost):
+    (state / lost).unlink()
+    before = state.files()
+    state.refused("init", why=f"half made: .*but not {lost}")
+    assert state.files() == before
+
+
+def test_init_keeps_a_configuration_that_is_there(empty):
+    empty.path.mkdir()
+    (empty / "kerb.conf").write_text("[realm]\nname = MINE\n[chat]\nservice = talk\n")
+    assert empty.json("init")["services"] == ["talk"]
+    assert json.loads((empty / "chat/chat.keytab").read_text())["keys"][0]["principal"] == "talk"
+    assert empty.problems() == []
+
+
+def test_init_refuses_another_realm_than_the_configuration_has(empty):
+    empty.path.mkdir()
+    (empty / "kerb.conf").write_text("[realm]\nname = MINE\n")
+    empty.refused("init", "--realm", "OTHER", why="'MINE', not 'OTHER'")
+    assert empty.files() == {"kerb.conf"}
+
+
+@pytest.mark.parametrize("realm", ["", " X", "X ; Y", "a\nb", "x" * 65])
+def test_init_refuses_a_name_that_the_configuration_cannot_hold(empty, realm):
+    empty.refused("init", "--realm", realm, why="realm")
+    assert not empty.path.exists()
+
+
+def small_files():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
+
+
+def test_init_that_fails_midway_takes_away_what_it_made(empty):
+    assert empty.run("init", preexec_fn=small_files).returncode == 1
+    assert not empty.path.exists()
+    empty.ok("init")
+
+
+def test_init_that_fails_midway_leaves_what_was_there(empty):
+    (empty / "as").mkdir(parents=True, mode=0o700)
+    os.chmod(empty / "as", 0o700)
+    (empty / "notes").write_text("mine")
+    assert empty.run("init", preexec_fn=small_files).returncode == 1
+    assert {p.name for p in empty.path.iterdir()} == {"as", "notes"}
+    assert list((empty / "as").iterdir()) == []
+
+
+def test_init_refuses_a_directory_that_others_enter(empty):
+    (empty / "chat").mkdir(parents=True)
+    os.chmod(empty / "chat", 0o755)
+    empty.refused("init", why="chat: .*0700")
+    assert empty.files() == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_root_makes_files_for_the_owner_of_the_directory(empty):
+    owners = {"as": 61001, "tgs": 61002, "chat": 61003}
+    for d, uid in owners.items():
+        (empty / d).mkdir(parents=True)
+        os.chmod(empty / d, 0o700)
+        os.chown(empty / d, uid, uid)
+    empty.ok("init")
+    empty.ok("service", "rotate", "chat")
+    empty.ok("service", "rotate", "tgs")
+    holds = sqlite3.connect(empty / "as/as.db")  # while it is open, -wal and -shm stay
+    holds.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    empty.add("alice")
+    assert {"as/as.db-wal", "as/as.db-shm"} <= empty.files()
+    for f in empty.files() - {"kerb.conf"}:
+        assert os.stat(empty / f).st_uid == owners[f.split("/")[0]], f
+    assert empty.problems() == []
+    holds.close()
+    os.chown(empty / "tgs/tgs.keytab", 0, 0)
+    assert any("tgs.keytab: belongs to user 0" in p for p in empty.problems())
+
+
+# --- users ---
+
+def test_a_user_is_added_and_shown(state):
+    now = time.time()
+    u = state.add("alice")
+    assert u["name"] == "alice" and not u["disabled"] and u["kvno"] == 1 and u["epoch"] == 0
+    assert abs(u["created"] - now) < 30 and abs(u["changed"] - now) < 30
+    assert len(base64.urlsafe_b64decode(u["client_id"] + "==")) == 16
+    state.add("Zoë")
+    assert [x["name"] for x in state.json("user", "list")["users"]] == ["Zoë", "alice"]
+    assert u in state.json("user", "list")["users"]
+    text = state.ok("user", "show", "alice")
+    assert u["client_id"] in text and "enabled" in text
+    assert re.search(r"enabled .* alice\n", state.ok("user", "list"))
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "a\tb", "x" * 65, b"\xff"])
+def test_bad_names_are_refused(state, name):
+    done = subprocess.run([KERBADM, "--state", str(state.path), "user", "add", name, "--random"], capture_output=True)
+    assert done.returncode == 1 and b"not a name" in done.stderr and done.stdout == b""
+
+
+@pytest.mark.parametrize("name", ["alice", "ALICE"])
+def test_a_name_is_given_once_whatever_its_capitals(state, name):
+    state.add("alice")
+    state.refused("user", "add", name, "--random", why="already")
+    assert len(state.json("user", "list")["users"]) == 1
+
+
+def test_random_passwords_are_long_and_printed_alone(state):
+    seen = set()
+    for i in range(20):
+        out = state.ok("user", "add", f"u{i}", "--random")
+        assert re.fullmatch(r"([0-9a-hjkmnp-tv-z]{5}-){4}[0-9a-hjkmnp-tv-z]{5}\n", out)  # 25 letters of 5 bits
+        seen.add(out)
+    assert len(seen) == 20
+    told = state.json("user", "add", "last", "--random")
+    assert told["name"] == "last" and len(told["password"]) == 29
+
+
+def test_the_first_line_of_a_file_is_the_password(state, tmp_path):
+    path = tmp_path / "password"
+    path.write_bytes("pässword one\r\nignored \xff\n".encode())
+    os.chmod(path, 0o600)
+    done = state.run("user", "add", "alice", "--password-file", path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    os.chmod(path, 0o644)
+    done = state.run("user", "passwd", "alice", "--password-file", path)
+    assert done.returncode == 0 and b"other users may read" in done.stderr
+
+
+@pytest.mark.parametrize("password, why", [
+    (b"", "empty"), (b"\nsecond line\n", "empty"), (b"\xff\xfe\n", "UTF-8"), (b"x" * 1025 + b"\n", "longer than 1024"),
+    (b"x" * 1026, "longer than 1024"), (b"x" * 100_000, "longer than 1024")])
+def test_bad_passwords_are_refused(state, password, why):
+    state.refused("user", "add", "alice", "--password-file", "-", stdin=password, why=why)
+    assert state.json("user", "list") == {"users": []}
+
+
+@pytest.mark.parametrize("password", [b"x" * 1024, b"x" * 1024 + b"\n", "ä".encode() * 512])
+def test_the_longest_password_is_accepted(state, password):
+    state.ok("user", "add", "alice", "--password-file", "-", stdin=password)
+
+
+@pytest.mark.parametrize("password, warning", [
+    (b"short77", b"fewer than 8"), (b"long enough", b""), ("ääääääää".encode(), b""), (b"alice-the-user", b"name")])
+def test_weak_passwords_are_accepted_with_a_warning(state, password, warning):
+    done = state.run("user", "add", "alice-the-user", "--password-file", "-", stdin=password)
+    assert done.returncode == 0
+    assert warning in done.stderr and bool(done.stderr) == bool(warning)
+
+
+def test_a_missing_password_file_is_told(state):
+    state.refused("user", "add", "alice", "--password-file", state / "none", why="No such file")
+
+
+def test_a_new_password_is_a_new_key_version(state):
+    before = state.add("alice")
+    state.ok("user", "passwd", "alice", "--password-file", "-", stdin=b"another password\n")
+    after = state.user("alice")
+    assert after["kvno"] == 2 and after["client_id"] == before["client_id"]
+    with sqlite3.connect(state / "as/as.db") as db:
+        assert db.execute("SELECT count(*) FROM principal_key WHERE principal > 0").fetchone() == (1,)
+
+
+def test_disabling_raises_the_epoch(state):
+    state.add("alice")
+    state.ok("user", "disable", "alice")
+    u = state.user("alice")
+    assert u["disabled"] and u["epoch"] == 1
+    state.ok("user", "enable", "alice")
+    u = state.user("alice")
+    assert not u["disabled"] and u["epoch"] == 1
+
+
+def test_who_gets_a_deleted_users_name_is_somebody_else(state):
+    before = state.add("alice")
+    state.ok("user", "del", "alice")
+    assert state.json("user", "list") == {"users": []}
+    assert state.add("alice")["client_id"] != before["client_id"]
+
+
+@pytest.mark.parametrize("command", ["passwd", "disable", "enable", "del", "show"])
+def test_unknown_users_are_told(state, command):
+    state.refused("user", command, "nobody", why="no user 'nobody'")
+
+
+# --- the prompt ---
+
+class Terminal:
+    """kerbadm on a terminal of its own."""
+
+    def __init__(self, state, *words):
+        pid, self.fd = pty.fork()
+        if pid == 0:
+            os.execv(KERBADM, [KERBADM, "--state", str(state.path), *words])
+        self.pid, self.seen = pid, b""
+
+    def expect(self, text, within=10):
+        end = time.monotonic() + within
+        while text not in self.seen:
+            assert select.select([self.fd], [], [], max(0, end - time.monotonic()))[0], self.seen
+            try:
+                got = os.read(self.fd, 4096)
+            except OSError:
+                got = b""
+            assert got, self.seen
+            self.seen += got
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+
+    def asks(self, prompt):
+        self.expect(prompt)
+        end = time.monotonic() + 5
+        while self.echoes() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not self.echoes()
+
+    def type(self, text):
+        os.write(self.fd, text)
+
+    def end(self):
+        """Waits. Returns the exit status as subprocess has it."""
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if select.select([self.fd], [], [], 0.02)[0]:
+                try:
+                    self.seen += os.read(self.fd, 4096)
+                except OSError:
+                    pass
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+        raise AssertionError(self.seen)
+
+
+def test_the_prompt_asks_twice_and_shows_nothing(state):
+    t = Terminal(state, "user", "add", "alice")
+    t.asks(b"Password of alice: ")
+    t.type(b"prompted password\n")
+    t.asks(b"once more: ")
+    t.type(b"prompted password\n")
+    assert t.end() == 0
+    assert b"prompted" not in t.seen
+    assert t.echoes()
+    assert state.user("alice")["kvno"] == 1
+
+
+def test_two_different_passwords_change_nothing(state):
+    state.add("alice")
+    t = Terminal(state, "user", "passwd", "alice")
+    t.asks(b"Password of alice: ")
+    t.type(b"prompted password\n")
+    t.asks(b"once more: ")
+    t.type(b"prompted passwore\n")
+    assert t.end() == 1
+    assert b"not the same" in t.seen
+    assert state.user("alice")["kvno"] == 1
+
+
+def test_an_interrupt_gives_the_terminal_back(state):
+    t = Terminal(state, "user", "add", "alice")
+    t.asks(b"Password of alice: ")
+    t.type(b"half a pass\x03")
+    assert t.end() == -signal.SIGINT
+    assert t.echoes()
+    assert state.json("user", "list") == {"users": []}
+
+
+def test_without_a_terminal_the_prompt_says_what_else_there_is(state):
+    done = subprocess.run([KERBADM, "--state", str(state.path), "user", "add", "alice"], stdin=subprocess.DEVNULL,
+                          capture_output=True, start_new_session=True, timeout=20)
+    assert done.returncode == 1 and b"--password-file or --random" in done.stderr
+
+
+def test_nobody_is_asked_for_the_password_of_a_user_that_cannot_be_added(state):
+    state.add("alice")
+    t = Terminal(state, "user", "add", "alice")
+    assert t.end() == 1
+    assert b"Password" not in t.seen
+
+
+# --- services and keytabs ---
+
+def keys_of(path):
+    return json.loads(Path(path).read_text())["keys"]
+
+
+def test_services_are_added_once(state):
+    told = state.json("service", "add", "files")
+    assert told["name"] == "files" and told["kvno"] == 1 and not told["disabled"]
+    state.refused("service", "add", "FILES", why="already")
+    state.refused("service", "add", "tgs", why="the TGS itself")
+    state.refused("service", "add", " x", why="not a name")
+    assert [s["name"] for s in state.json("service", "list")["services"]] == ["chat", "files"]
+    assert "files" in state.ok("service", "list")
+
+
+def test_rotating_the_chat_appends_to_its_keytab(state):
+    first = keys_of(state / "chat/chat.keytab")
+    told = state.json("service", "rotate", "chat")
+    assert told["kvno"] == 2 and abs(told["key_from"] - time.time() - 60) < 30
+    assert told["keytab"] == str(state / "chat/chat.keytab")
+    now = keys_of(state / "chat/chat.keytab")
+    assert now[0] == first[0] and now[1]["kvno"] == 2 and now[1]["valid_from"] == told["key_from"]
+    assert now[0]["key"] != now[1]["key"] and mode(state / "chat/chat.keytab") == 0o600
+    assert state.problems() == []
+
+
+def test_rotating_the_tgs_gives_both_sides_the_key(state):
+    for kvno in (2, 3):
+        assert state.json("service", "rotate", "tgs")["kvno"] == kvno
+    assert [k["kvno"] for k in keys_of(state / "tgs/tgs.keytab")] == [1, 2, 3]
+    assert state.problems() == []
+
+
+def test_rotation_changes_nothing_when_the_keytab_cannot_be_read(state):
+    (state / "chat/chat.keytab").write_text("{}")
+    state.refused("service", "rotate", "chat", why="nothing was changed")
+    assert state.json("service", "list")["services"][0]["kvno"] == 1
+
+
+def test_rotating_another_service_tells_to_export(state):
+    state.ok("service", "add", "files")
+    assert "keytab export files" in state.ok("service", "rotate", "files")
+    state.refused("service", "rotate", "none", why="no service 'none'")
+
+
+def test_a_keytab_is_listed_without_its_keys(state):
+    told = state.json("keytab", "list", state / "chat/chat.keytab")
+    key = keys_of(state / "chat/chat.keytab")[0]
+    assert told == {"keys": [{n: key[n] for n in ("principal", "etype", "kvno", "valid_from")}]}
+    text = state.ok("keytab", "list", state / "chat/chat.keytab")
+    assert "aes128-cbc-hs256" in text and key["key"] not in text
+
+
+@pytest.mark.parametrize("content, perm, why", [("x", 0o600, "not a keytab"), (None, 0o644, "others"), ("{}", 0o600, "not a")])
+def test_a_bad_keytab_is_refused(state, tmp_path, content, perm, why):
+    path = tmp_path / "k"
+    path.write_text(content or (state / "chat/chat.keytab").read_text())
+    os.chmod(path, perm)
+    state.refused("keytab", "list", path, why=why)
+
+
+def test_export_writes_all_versions_and_overwrites_only_when_told(state, tmp_path):
+    out = tmp_path / "files.keytab"
+    state.ok("service", "add", "files")
+    state.ok("service", "rotate", "files")
+    state.ok("keytab", "export", "files", "--out", out)
+    assert [(k["principal"], k["kvno"]) for k in keys_of(out)] == [("files", 1), ("files", 2)]
+    assert mode(out) == 0o600
+    state.ok("service", "rotate", "files")
+    state.refused("keytab", "export", "files", "--out", out, why="--force")
+    assert len(keys_of(out)) == 2
+    state.ok("keytab", "export", "files", "--out", out, "--force")
+    assert len(keys_of(out)) == 3
+
+
+def test_export_that_fails_leaves_no_file(state, tmp_path):
+    state.refused("keytab", "export", "none", "--out", tmp_path / "k", why="no service 'none'")
+    state.refused("keytab", "export", "chat", "--out", tmp_path / "no/k", why="No such file")
+    assert not (tmp_path / "k").exists()
+
+
+def test_export_mends_a_lost_chat_keytab(state):
+    keytab = state / "chat/chat.keytab"
+    keytab.unlink()
+    assert any("chat.keytab" in p for p in state.problems())
+    state.ok("keytab", "export", "chat", "--out", keytab)
+    assert state.problems() == []
+
+
+# --- check ---
+
+@pytest.mark.parametrize("path, bits, word", [
+    ("as/master.key", 0o644, "0644"), ("chat/master.key", 0o640, "0640"), ("tgs/tgs.keytab", 0o604, "0604"),
+    ("as/as.db", 0o660, "0660"), ("as", 0o750, "0750"), ("tgs", 0o701, "0701"), (".", 0o777, "others may write")])
+def test_check_sees_what_others_may_read_or_write(state, path, bits, word):
+    os.chmod(state / path, bits)
+    assert any(word in p and str(state / path).rstrip("/.") in p for p in state.problems())
+
+
+@pytest.mark.parametrize("lost", sorted(MADE))
+def test_check_sees_a_file_that_is_missing(state, lost):
+    (state / lost).unlink()
+    assert any(lost in p for p in state.problems())
+
+
+def test_check_sees_a_file_that_is_none(state):
+    (state / "chat/link").symlink_to("/etc/hostname")
+    assert any("link: not a regular file" in p for p in state.problems())
+
+
+def spoil(path, sql):
+    db = sqlite3.connect(path)
+    with db:
+        assert db.execute(sql).rowcount == 1
+    db.close()
+
+
+@pytest.mark.parametrize("file, sql", [
+    ("as/as.db", "UPDATE principal_key SET sealed = substr(sealed, 1, length(sealed) - 1) || x'00' || x'' "
+                 "WHERE principal > 0"),
+    ("as/as.db", "UPDATE principal_key SET kvno = 7 WHERE principal > 0"),
+    ("as/as.db", "UPDATE principal SET name = 'mallory' WHERE name = 'alice'"),
+    ("as/as.db", "UPDATE principal_key SET sealed = x'' WHERE principal > 0"),
+    ("tgs/tgs.db", "UPDATE service_key SET sealed = zeroblob(80)"),
+])
+def test_check_finds_a_row_that_does_not_open(state, file, sql):
+    state.add("alice")
+    spoil(state / file, sql)
+    assert any(re.search(file + r": 1 of \d+ sealed rows do not open", p) for p in state.problems())
+
+
+@pytest.mark.parametrize("file", ["as/as.db", "tgs/tgs.db"])
+def test_a_newer_database_is_refused_and_left_alone(state, file):
+    db = sqlite3.connect(state / file)
+    db.execute("PRAGMA user_version = 999")
+    db.close()
+    before = (state / file).read_bytes()
+    command = ["user", "add", "alice", "--random"] if "as.db" in file else ["service", "add", "files"]
+    state.refused(*command, why="newer")
+    assert any("newer" in p for p in state.problems())
+    assert (state / file).read_bytes() == before
+
+
+def test_another_daemons_database_is_refused(state):
+    shutil.copy(state / "tgs/tgs.db", state / "as/as.db")
+    state.refused("user", "list", why="another program")
+    assert any("another program" in p for p in state.problems())
+
+
+def test_another_master_key_opens_nothing(state):
+    state.add("alice")
+    shutil.copy(state / "tgs/master.key", state / "as/master.key")
+    assert any("as" in p for p in state.problems())
+    state.refused("user", "add", "bob", "--random", why="as: ")
+
+
+def rewrite(path, change):
+    told = json.loads(path.read_text())
+    change(told["keys"])
+    path.write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("keytab", ["tgs/tgs.keytab", "chat/chat.keytab"])
+@pytest.mark.parametrize("change", [
+    lambda keys: keys[0].update(key=base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")),
+    lambda keys: keys[0].update(kvno=2),
+    lambda keys: keys[0].update(principal="other"),
+])
+def test_check_sees_a_keytab_that_does_not_agree(state, keytab, change):
+    rewrite(state / keytab, change)
+    assert any(keytab in p for p in state.problems())
+
+
+def test_check_sees_a_tgs_key_that_the_as_does_not_have(state):
+    rewrite(state / "tgs/tgs.keytab", lambda keys: keys.append({**keys[0], "kvno": 2}))
+    assert any("2 keys, but as.db has 1" in p for p in state.problems())
+
+
+def test_check_lists_all_problems_and_counts_them(state):
+    os.chmod(state / "as/master.key", 0o644)
+    os.chmod(state / "chat", 0o755)
+    done = state.run("check")
+    assert done.returncode == 1
+    assert b"as/master.key" in done.stdout and b"/chat: mode" in done.stdout and b"problems" in done.stderr
+    os.chmod(state / "as/master.key", 0o600)
+    os.chmod(state / "chat", 0o700)
+    assert state.ok("check") == "all is well\n"
+
+
+# --- configuration and the command line ---
+
+def test_the_reference_is_what_the_program_prints():
+    done = subprocess.run([KERBADM, "config", "--markdown"], capture_output=True, check=True)
+    assert done.stdout.decode() == (ROOT / "docs/kerb.conf.md").read_text()
+
+
+def test_the_example_is_a_configuration_that_works(empty):
+    empty.path.mkdir()
+    (empty / "kerb.conf").write_text(empty.ok("config", "--example"))
+    empty.ok("init")
+    assert empty.problems() == []
+
+
+def test_a_wrong_configuration_is_told_with_its_line(state):
+    (state / "kerb.conf").write_text("[realm]\nname = X\n[as]\nprot = 1\n")
+    state.refused("user", "list", why=r"kerb\.conf:4: .*prot")
+
+
+def test_a_configuration_that_others_write_is_refused(state):
+    os.chmod(state / "kerb.conf", 0o666)
+    state.refused("check", why="kerb.conf")
+
+
+def test_a_missing_realm_is_told(empty):
+    empty.refused("user", "list", why="kerbadm init")
+
+
+def test_state_must_be_where_its_configuration_says(state, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    conf = elsewhere / "kerb.conf"
+    conf.write_text(f"[realm]\nname = TEST.REALM\nstate = {state.path}\n")
+    State(elsewhere).refused("user", "list", why="--config")
+    done = subprocess.run([KERBADM, "--config", str(conf), "check"], capture_output=True)
+    assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize("words", [
+    [], ["user"], ["user", "frobnicate", "x"], ["user", "add"], ["user", "add", "a", "b"], ["init", "x"],
+    ["user", "add", "a", "--realm", "x"], ["check", "--random"], ["user", "add", "a", "--random", "--password-file", "-"],
+    ["keytab", "export", "chat"], ["config"], ["config", "--markdown", "--example"], ["--nonsense"],
+    ["--config", "x", "check"], ["user", "add", "--password-file"]])
+def test_a_wrong_call_exits_2_and_does_nothing(state, words):
+    done = state.run(*words)
+    assert done.returncode == 2 and done.stderr and not done.stdout
+    assert state.json("user", "list") == {"users": []}
+
+
+def test_help_names_each_command_and_each_command_has_help():
+    text = subprocess.run([KERBADM, "--help"], capture_output=True, check=True, text=True).stdout
+    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: [A-Z]+)?  +\S", text, re.M)
+    assert len(commands) == 15
+    for c in commands:
+        told = subprocess.run([KERBADM, *c.split(), "--help"], capture_output=True, check=True, text=True).stdout
+        assert f"kerbadm [OPTION...] {c}" in told
+
+
+def test_what_cannot_be_printed_is_a_failure(state):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([KERBADM, "--state", str(state.path), "user", "list"], stdout=full,
+                              stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"standard output" in done.stderr
+
+
+def test_no_secret_is_in_a_file_in_clear(state):
+    password = "tell-tale password"
+    state.add("alice", password)
+    secrets = [password.encode(), *[k["key"].encode() for f in ("tgs/tgs.keytab", "chat/chat.keytab")
+                                    for k in keys_of(state / f)]]
+    raw = [base64.urlsafe_b64decode(s + b"=") for s in secrets[1:]]
+    for f in ("as/as.db", "tgs/tgs.db"):
+        content = (state / f).read_bytes()
+        assert not [s for s in secrets + raw if s in content]
