@@ -25,8 +25,9 @@ struct replay;
 
 /*
  * Reads the file at path (0600) if there is one; path NULL keeps nothing. Expired records are dropped.
- * Out:    ret_clean - the last stop was orderly
- * Errors: IO, UNSAFE_FILE, NO_MEMORY. A torn last record is what a crash leaves and is ignored.
+ * Out:    ret_clean - the last stop was orderly (and our clock has not gone back by more than a day since)
+ * Errors: IO (also: another file, or damaged before its end), UNSAFE_FILE, NO_MEMORY. A torn last record is what a
+ * crash leaves and is ignored.
  */
 MUST enum rc replay_open(const char *path, enum replay_mode mode, int64_t now_s, struct replay **ret, bool *ret_clean);
 
@@ -35,7 +36,8 @@ enum rc replay_close(struct replay *r);
 
 /*
  * Remember (owner, digest) until until_s (inclusive).
- * Errors: REPEAT (is remembered already), RATE_LIMITED (owner is full), CACHE_FULL (total is full), IO (journal).
+ * Errors: REPEAT (is remembered already, or until_s has passed on the clock of the cache), RATE_LIMITED (owner is
+ * full), CACHE_FULL (total is full), IO (journal).
  */
 MUST enum rc replay_check(struct replay *r, const uint8_t owner[ID_LEN], const uint8_t digest[SHA256_LEN],
                           int64_t until_s, int64_t now_s);

@@ -29,7 +29,8 @@ struct ticket {
 
 void ticket_done(struct ticket *t); /* wipes; for AUTO(ticket_done) */
 
-/* Appends the base64url text. Errors: CRYPTO, NO_MEMORY. */
+/* Appends the base64url text. Errors: LIMIT (its times or keys make no sense), BAD_ETYPE (server_key), CRYPTO,
+ * NO_MEMORY. */
 MUST enum rc ticket_seal(const struct key *server_key, const struct name *realm, const struct ticket *t,
                          struct buf *out);
 
@@ -38,9 +39,8 @@ MUST enum rc ticket_seal(const struct key *server_key, const struct name *realm,
  *
  * In:      text - any bytes; now_s - Unix seconds, UTC; the ticket must be for `server` in `realm` and of `kind`
  * Out:     ret - released with ticket_done(); filled also when TKT_EXPIRED is returned (for the log)
- * Errors:  MODIFIED (text, tag, content), NO_KVNO, NOT_US, TKT_EXPIRED (also: starts in the future beyond 600 s)
- * Secret:  the plaintext is wiped on every path
- * Thread:  any; no I/O, no logging
+ * Errors:  MODIFIED (text, tag, content), NO_KVNO, NOT_US, TKT_EXPIRED (from the second `end` on; also: starts more
+ * than 600 s from now) Secret:  the plaintext is wiped on every path Thread:  any; no I/O, no logging
  */
 MUST enum rc ticket_open(const struct keytab *keys, const struct name *realm, const struct name *server,
                          enum ticket_kind kind, struct slice text, int64_t now_s, struct ticket *ret);
