@@ -7,7 +7,7 @@
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libjansson-dev libsqlite3-dev libinih-dev
     libutf8proc-dev libbsd-dev libmicrohttpd-dev libwebsockets-dev libuv1-dev libwebsockets-evlib-uv)
-PACKAGES_SERVE=(nginx python3)
+PACKAGES_SERVE=(nginx curl)
 PACKAGES_EXAMPLES=(curl jq openssl python3 python3-websockets python3-cryptography)
 PACKAGES_TEST=(clang-14 clang-format-14 libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout)
 
@@ -18,29 +18,43 @@ package_is_here()
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# A freshly installed nginx must not take port 80: neither now (policy-rc.d forbids services to start while we install)
-# nor at the next boot (disabled, when it was not here before).
-packages_install()
+# While we install, no service may start: policy-rc.d is where Debian asks. One that was there before is put back, also
+# when the installation fails or is interrupted; ours, left behind by an installation that was killed, is known by its mark.
+packages_policy_set()
 {
-    local policy_is_ours=no nginx_was_here=no status
+    ! grep -qs '^# kerb:' "$PACKAGES_POLICY" || packages_policy_restore || return
+    [ ! -e "$PACKAGES_POLICY" ] || mv "$PACKAGES_POLICY" "$PACKAGES_POLICY.before-kerb" || return
+    printf '#!/bin/sh\n# kerb: no service starts while packages are installed\nexit 101\n' >"$PACKAGES_POLICY" &&
+        chmod 755 "$PACKAGES_POLICY"
+}
 
+packages_policy_restore()
+{
+    rm -f "$PACKAGES_POLICY"
+    [ ! -e "$PACKAGES_POLICY.before-kerb" ] || mv "$PACKAGES_POLICY.before-kerb" "$PACKAGES_POLICY"
+}
+
+# A freshly installed nginx must not take port 80: neither now (the policy) nor at the next boot (disabled). One that was
+# here before is left as it is.
+packages_install()
+(
+    nginx_was_here=no
     package_is_here nginx && nginx_was_here=yes
-    if [ ! -e "$PACKAGES_POLICY" ]; then
-        printf '#!/bin/sh\nexit 101\n' >"$PACKAGES_POLICY" && chmod 755 "$PACKAGES_POLICY" && policy_is_ours=yes
-    fi
+    trap packages_policy_restore EXIT
+    trap 'exit 130' INT TERM HUP
+    packages_policy_set || exit
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q && apt-get install -q -y --no-install-recommends "$@"
     status=$?
-    [ $policy_is_ours = yes ] && rm -f "$PACKAGES_POLICY"
     if [ $nginx_was_here = no ] && package_is_here nginx; then
         if [ -d /run/systemd/system ]; then
-            systemctl disable --now nginx.service
+            systemctl disable nginx.service
         else
             update-rc.d nginx disable
-        fi
-    fi >/dev/null 2>&1
-    return $status
-}
+        fi >/dev/null 2>&1
+    fi
+    exit $status
+)
 
 # Installs what is missing of the packages named; says nothing when nothing is. Returns 0, or 3 after a clear sentence.
 need_packages()
