@@ -38,8 +38,8 @@ static const char *const statements[ST_COUNT] = {
                   " WHERE s.name = ?1 ORDER BY k.kvno DESC LIMIT 1",
     [ST_FIND] = SERVICE_SELECT " WHERE s.name = ?1",
     [ST_EACH] = SERVICE_SELECT " ORDER BY s.name",
-    [ST_KEY] = "SELECT kvno, valid_from_s, sealed FROM service_key WHERE service = ?1 AND valid_from_s <= ?2"
-               " ORDER BY kvno DESC LIMIT 1",
+    [ST_KEY] = ("SELECT kvno, valid_from_s, sealed FROM service_key WHERE service = ?1 AND valid_from_s <= ?2"
+                " ORDER BY kvno DESC LIMIT 1"),
     [ST_KEYS] = "SELECT kvno, valid_from_s, sealed FROM service_key WHERE service = ?1 ORDER BY kvno",
     [ST_ADD] = "INSERT INTO service (name, folded, disabled, created_s) VALUES (?1, ?2, 0, ?3)",
     [ST_ADD_KEY] = "INSERT INTO service_key (service, kvno, valid_from_s, sealed) VALUES (?1, ?2, ?3, ?4)",

@@ -15,8 +15,8 @@
 static char dir[32], path[64], key_path[64];
 
 static const char *const steps[] = {
-    "CREATE TABLE t (k TEXT PRIMARY KEY, v BLOB NOT NULL) STRICT;"
-    "CREATE TABLE child (k TEXT NOT NULL REFERENCES t(k)) STRICT",
+    ("CREATE TABLE t (k TEXT PRIMARY KEY, v BLOB NOT NULL) STRICT;"
+     "CREATE TABLE child (k TEXT NOT NULL REFERENCES t(k)) STRICT"),
     "ALTER TABLE t ADD COLUMN n INTEGER NOT NULL DEFAULT 7",
     "CREATE TABLE broken (x NONSENSE) STRICT",
 };
