@@ -20,11 +20,11 @@ struct wire_options {
     const struct conf *conf;
     struct name service;
     struct keytab_file *keytab;
-    const char *state_dir;    /* STATE/chat; the replay cache is kept there; NULL: nowhere */
-    int64_t started_s;        /* when this process started */
+    const char *state_dir; /* STATE/chat; the replay cache is kept there; NULL: nowhere */
+    int64_t started_s;     /* when this process started */
 };
 
-/* Errors: as replay_open. */
+/* What options point to must outlive the wire. Errors: as replay_open. */
 MUST enum rc wire_open(const struct wire_options *options, struct wire **ret);
 void wire_close(struct wire *w); /* an orderly stop: writes what must outlive it; accepts NULL */
 
@@ -37,17 +37,22 @@ struct slice wire_conn_name(const struct wire_conn *c); /* of the client, empty 
 /*
  * One whole text message of a client.
  *
- * Out: ret - an event of kind CHAT_LOGIN, CHAT_REQUEST or CHAT_REFUSED without conn; what it points to lives until the
- *      next wire_read() of this connection. A failed login is CHAT_REFUSED with CODE_LOGIN_FAILED.
- *      ret_rc - the true reason of a refused login, for the log.
+ * In:  time_s - Unix, UTC
+ * Out: ret - an event of kind CHAT_LOGIN, CHAT_REQUEST or CHAT_REFUSED; conn, edge and the clocks are the caller's to
+ *      fill in. What it points to lives until the next wire_read() of any connection. A failed login is CHAT_REFUSED
+ *      with CODE_LOGIN_FAILED.
+ *      ret_rc - RC_OK, or the true reason of a refused frame, for the log
  */
-void wire_read(struct wire_conn *c, struct slice message, int64_t now_ms, struct chat_event *ret, enum rc *ret_rc);
+void wire_read(struct wire_conn *c, struct slice message, int64_t time_s, struct chat_event *ret, enum rc *ret_rc);
+
+#define WIRE_JSON_MAX 780000 /* bytes of a push: as a box in base64 it stays below 1 MiB, PROTOCOL.md section 1 */
 
 /*
- * The JSON of a push, once for all connections that get it. extensions: the connection asked for the additive part.
- * Out: replaces *ret. Errors: NO_MEMORY.
+ * The JSON of a push, once for all connections that get it.
+ * Out: replaces *ret. A push that would be larger than WIRE_JSON_MAX becomes an `error` "limit"; an `online` and a
+ *      history are cut instead. Errors: NO_MEMORY.
  */
-MUST enum rc wire_write(struct wire *w, const struct chat_push *push, bool extensions, struct buf *ret);
+MUST enum rc wire_write(struct wire *w, const struct chat_push *push, struct buf *ret);
 
 /* Appends the message for this connection: plain before login, a box under its key after. Errors: CRYPTO, NO_MEMORY. */
 MUST enum rc wire_seal(struct wire_conn *c, struct slice json, struct buf *out);

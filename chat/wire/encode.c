@@ -1,0 +1,246 @@
+/* Pushes as JSON, in the words of the classic profile. */
+#include "chat/wire/internal.h"
+
+#define NAMES_MAX        (256 * 1024) /* bytes of `users_online`; whoever does not fit is left out */
+#define ROOMS_MAX        (700 * 1024) /* bytes after which no further room is listed */
+#define MESSAGE_OVERHEAD 256          /* bytes of a message beside its text and names: field names, time, mid, seq */
+
+static bool add_name(void *ctx, const struct chat_user *user)
+{
+    struct jw *j = ctx;
+
+    jw_text(j, NULL, name_slice(&user->name));
+    return j->out->n < NAMES_MAX;
+}
+
+/* The list of users is the same for everybody: written once per change. */
+static enum rc names_refresh(struct wire *w, const struct chat *chat)
+{
+    uint64_t version = chat_online_names_version(chat);
+
+    if (w->has_names && w->names_version == version)
+        return RC_OK;
+    buf_reset(&w->names);
+    struct jw j = jw_start(&w->names);
+    jw_open(&j, NULL, '[');
+    chat_each_online(chat, add_name, &j);
+    jw_close(&j, ']');
+    w->names_version = version;
+    w->has_names = j.rc == RC_OK;
+    return jw_end(&j);
+}
+
+static void put_room(struct jw *j, const char *name, const struct chat_room *room)
+{
+    const struct chat_member *m;
+
+    jw_open(j, name, '{');
+    jw_text(j, "room", name_slice(&room->id));
+    jw_text(j, "name", name_slice(&room->name));
+    jw_open(j, "users", '[');
+    TAILQ_FOREACH (m, &room->members, of_room)
+        if (!m->leaving)
+            jw_text(j, NULL, name_slice(&m->user->name));
+    jw_close(j, ']');
+    jw_int(j, "threshold", room->threshold);
+    jw_bool(j, "opened", room->open);
+    jw_int(j, "pending", room->pending_n);
+    jw_close(j, '}');
+}
+
+static void put_rooms(struct jw *j, const char *name, const struct chat_user *user, bool available)
+{
+    const struct chat_member *m;
+
+    jw_open(j, name, '[');
+    if (user)
+        TAILQ_FOREACH (m, &user->rooms, of_user)
+            if (!m->leaving && chat_room_is_available(m->room) == available && j->out->n < ROOMS_MAX)
+                put_room(j, NULL, m->room);
+    jw_close(j, ']');
+}
+
+static void put_online(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    if (j->rc == RC_OK)
+        j->rc = names_refresh(w, p->chat);
+    jw_raw(j, "users_online", buf_slice(&w->names));
+    put_rooms(j, "rooms", p->user, true);
+    if (p->kind == PUSH_ONLINE)
+        put_rooms(j, "rooms_waiting", p->user, false);
+    else
+        jw_time(j, "authenticator_timestamp", p->authenticator_s);
+}
+
+/* What known clients read of a message, and, `numbered`, where it stands in the room. */
+static void put_message(struct jw *j, const char *name, const struct chat_push *p, const struct chat_shown_message *m,
+                        bool numbered, bool nested)
+{
+    jw_open(j, name, '{');
+    jw_text(j, "from", m->from);
+    jw_time(j, "time", m->time_s);
+    jw_text(j, "room", name_slice(&p->room->id));
+    jw_text(j, "text", m->text);
+    if (numbered) {
+        jw_base64url(j, "mid", SLICE(m->mid));
+        jw_int(j, "seq", (int64_t)m->seq);
+    }
+    if (nested)
+        put_message(j, "message", p, m, false, false);
+    jw_close(j, '}');
+}
+
+static void put_new_message(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    (void)w;
+    jw_text(j, "room", name_slice(&p->room->id));
+    put_message(j, "new_message", p, &p->messages[0], true, true);
+}
+
+static void put_new_room(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    (void)w;
+    put_room(j, "room", p->room);
+    jw_text(j, "secret", p->share);
+}
+
+static void put_get_secret(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    (void)w;
+    put_room(j, "room", p->room);
+    jw_text(j, "asked_by", p->asked_by);
+}
+
+/* The first message that is shown when the newest must fit into one frame: a letter may take six bytes as JSON. */
+static size_t first_that_fits(const struct chat_push *p, size_t used)
+{
+    size_t i = p->messages_n;
+
+    while (i > 0) {
+        const struct chat_shown_message *m = &p->messages[i - 1];
+        size_t need = MESSAGE_OVERHEAD + 6 * (m->from.n + p->room->id.n);
+        for (size_t k = 0; k < m->text.n; k++)
+            need += m->text.p[k] < 0x20 || m->text.p[k] == '"' || m->text.p[k] == '\\' ? 6 : 1;
+        if (used + need > WIRE_JSON_MAX)
+            break;
+        used += need;
+        i--;
+    }
+    return i;
+}
+
+static void put_room_messages(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    (void)w;
+    put_room(j, "room", p->room);
+    size_t first = first_that_fits(p, j->out->n + MESSAGE_OVERHEAD);
+    jw_open(j, "messages", '[');
+    for (size_t i = first; i < p->messages_n; i++)
+        put_message(j, NULL, p, &p->messages[i], true, false);
+    jw_close(j, ']');
+    jw_bool(j, "more", p->more || first > 0);
+}
+
+static void put_close_room(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    (void)w;
+    put_room(j, "room", p->room);
+    jw_text(j, "reason", slice_text(p->reason));
+}
+
+/* One value, "" when it is not there; or the whole dictionary. */
+static void put_data(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    (void)w;
+    jw_text(j, "key", p->key);
+    if (p->key.n) {
+        jw_raw(j, "data", p->pairs_n ? buf_slice(&p->pairs[0].value) : slice_text("\"\""));
+        return;
+    }
+    jw_open(j, "data", '{');
+    for (size_t i = 0; i < p->pairs_n; i++) {
+        AUTO(buf_done) struct buf name = {0};
+        if (buf_add(&name, buf_slice(&p->pairs[i].key)) != RC_OK || !buf_cstr(&name))
+            j->rc = RC_NO_MEMORY;
+        else
+            jw_raw(j, (const char *)name.p, buf_slice(&p->pairs[i].value));
+    }
+    jw_close(j, '}');
+}
+
+static void put_error(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    AUTO(buf_done) struct buf text = {0};
+
+    (void)w;
+    enum rc rc = buf_text(&text, chat_code_text(p->code));
+    if (rc == RC_OK && p->detail.n) {
+        rc = buf_text(&text, ": ");
+        if (rc == RC_OK)
+            rc = buf_add(&text, p->detail);
+    }
+    if (j->rc == RC_OK)
+        j->rc = rc;
+    jw_text(j, "error", buf_slice(&text));
+    jw_text(j, "code", slice_text(chat_code_word(p->code)));
+    jw_text(j, "request", slice_text(chat_command_word(p->request)));
+}
+
+/* What was asked for is done; of a message, where it went; of a closed room, how far its quorum is. */
+static void put_ack(struct wire *w, struct jw *j, const struct chat_push *p)
+{
+    (void)w;
+    jw_text(j, "request", slice_text(chat_command_word(p->request)));
+    if (p->room)
+        jw_text(j, "room", name_slice(&p->room->id));
+    if (p->messages_n) {
+        jw_base64url(j, "mid", SLICE(p->messages[0].mid));
+        jw_int(j, "seq", (int64_t)p->messages[0].seq);
+        jw_time(j, "time", p->messages[0].time_s);
+    } else if (p->room) {
+        jw_bool(j, "opened", p->room->open);
+        jw_int(j, "presented", p->room->presenters_n);
+        jw_int(j, "threshold", p->room->threshold);
+    }
+}
+
+static const struct {
+    const char *type;
+    void (*put)(struct wire *w, struct jw *j, const struct chat_push *p);
+} pushes[] = {
+    [PUSH_HANDSHAKE] = {"handshake",     put_online       },
+    [PUSH_ONLINE] = {"online",        put_online       },
+    [PUSH_NEW_MESSAGE] = {"new_message",   put_new_message  },
+    [PUSH_NEW_ROOM] = {"new_room",      put_new_room     },
+    [PUSH_GET_SECRET] = {"get_secret",    put_get_secret   },
+    [PUSH_ROOM_MESSAGES] = {"room_messages", put_room_messages},
+    [PUSH_CLOSE_ROOM] = {"close_room",    put_close_room   },
+    [PUSH_DATA] = {"data",          put_data         },
+    [PUSH_ERROR] = {"error",         put_error        },
+    [PUSH_ACK] = {"ack",           put_ack          },
+};
+
+static enum rc put_push(struct wire *w, const struct chat_push *push, struct buf *ret)
+{
+    buf_reset(ret);
+    struct jw j = jw_start(ret);
+    jw_open(&j, NULL, '{');
+    jw_text(&j, "type", slice_text(pushes[push->kind].type));
+    if (push->label.n)
+        jw_text(&j, "id", push->label);
+    jw_time(&j, "timestamp", push->time_s);
+    jw_text(&j, "service", name_slice(&w->options.service));
+    pushes[push->kind].put(w, &j, push);
+    jw_close(&j, '}');
+    return jw_end(&j);
+}
+
+enum rc wire_write(struct wire *w, const struct chat_push *push, struct buf *ret)
+{
+    TRY(put_push(w, push, ret));
+    if (ret->n <= WIRE_JSON_MAX)
+        return RC_OK;
+    struct chat_push error = {
+        .kind = PUSH_ERROR, .time_s = push->time_s, .label = push->label, .request = push->request, .code = CODE_LIMIT};
+    return put_push(w, &error, ret);
+}

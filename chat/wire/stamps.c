@@ -1,0 +1,188 @@
+/* Replayed frames, by ticket. */
+#include "chat/wire/stamps.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "shared/base/tree.h"
+
+#define DIGEST_KEPT   16 /* bytes: finding another frame of the same 128 bits is out of reach */
+#define SWEEP_EVERY_S 30
+#define SAVED_BYTES   (ID_LEN + 8)
+
+struct entry {
+    RB_ENTRY(entry)
+    by_digest;
+    TAILQ_ENTRY(entry) in_order; /* of arrival: stamps are out of order by at most the window */
+    int64_t stamp_s;
+    uint8_t digest[DIGEST_KEPT];
+};
+
+RB_HEAD(entries, entry);
+RB_HEAD(windows, stamps_window);
+
+struct stamps_window {
+    RB_ENTRY(stamps_window)
+    by_ticket;
+    struct stamps *all;
+    uint8_t ticket_id[ID_LEN];
+    unsigned holders;
+    int64_t newest_s, floor_s; /* at or below the floor everything is old */
+    struct entries known;
+    TAILQ_HEAD(, entry) order;
+    size_t n;
+};
+
+struct stamps {
+    struct windows windows;
+    int64_t keep_s, swept_s;
+    size_t n;
+};
+
+static int cmp_digest(const struct entry *a, const struct entry *b)
+{
+    return memcmp(a->digest, b->digest, DIGEST_KEPT);
+}
+
+static int cmp_ticket(const struct stamps_window *a, const struct stamps_window *b)
+{
+    return memcmp(a->ticket_id, b->ticket_id, ID_LEN);
+}
+
+TREE_GENERATE(entries, entry, by_digest, cmp_digest)
+TREE_GENERATE(windows, stamps_window, by_ticket, cmp_ticket)
+
+struct stamps *stamps_new(int64_t keep_s)
+{
+    struct stamps *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    RB_INIT(&s->windows);
+    s->keep_s = keep_s;
+    return s;
+}
+
+static void forget(struct stamps_window *w, struct entry *e)
+{
+    RB_REMOVE(entries, &w->known, e);
+    TAILQ_REMOVE(&w->order, e, in_order);
+    free(e);
+    w->n--;
+    w->all->n--;
+}
+
+static void window_free(struct stamps_window *w)
+{
+    struct entry *e;
+
+    while ((e = TAILQ_FIRST(&w->order)))
+        forget(w, e);
+    RB_REMOVE(windows, &w->all->windows, w);
+    free(w);
+}
+
+void stamps_free(struct stamps *s)
+{
+    struct stamps_window *w;
+
+    if (!s)
+        return;
+    while ((w = RB_MIN(windows, &s->windows)))
+        window_free(w);
+    free(s);
+}
+
+struct stamps_window *stamps_hold(struct stamps *s, const uint8_t ticket_id[ID_LEN])
+{
+    struct stamps_window key, *w;
+
+    memcpy(key.ticket_id, ticket_id, ID_LEN);
+    w = RB_FIND(windows, &s->windows, &key);
+    if (!w) {
+        w = calloc(1, sizeof(*w));
+        if (!w)
+            return NULL;
+        w->all = s;
+        memcpy(w->ticket_id, ticket_id, ID_LEN);
+        w->newest_s = w->floor_s = INT64_MIN / 2;
+        RB_INIT(&w->known);
+        TAILQ_INIT(&w->order);
+        RB_INSERT(windows, &s->windows, w);
+    }
+    w->holders++;
+    return w;
+}
+
+void stamps_release(struct stamps_window *w)
+{
+    if (w)
+        w->holders--; /* the next sweep frees it, once none of its stamps could be accepted any more */
+}
+
+/* Stamps this old are refused by the skew already, so the window is worth nothing. */
+static void sweep(struct stamps *s, int64_t now_s)
+{
+    struct stamps_window *w, *next;
+
+    if (now_s - s->swept_s < SWEEP_EVERY_S)
+        return;
+    s->swept_s = now_s;
+    RB_FOREACH_SAFE (w, windows, &s->windows, next)
+        if (w->holders == 0 && w->newest_s + s->keep_s < now_s)
+            window_free(w);
+}
+
+enum rc stamps_check(struct stamps_window *w, int64_t stamp_s, const uint8_t digest[SHA256_LEN], int64_t now_s)
+{
+    struct entry *e;
+
+    sweep(w->all, now_s);
+    if (stamp_s <= w->floor_s || stamp_s < w->newest_s - STAMPS_WINDOW_S)
+        return RC_REPEAT;
+    if (stamp_s > w->newest_s) {
+        w->newest_s = stamp_s;
+        while ((e = TAILQ_FIRST(&w->order)) && e->stamp_s < stamp_s - STAMPS_WINDOW_S)
+            forget(w, e);
+    }
+    if (w->n >= STAMPS_TICKET_MAX || w->all->n >= STAMPS_TOTAL_MAX)
+        return RC_RATE_LIMITED;
+    e = calloc(1, sizeof(*e));
+    if (!e)
+        return RC_NO_MEMORY;
+    e->stamp_s = stamp_s;
+    memcpy(e->digest, digest, DIGEST_KEPT);
+    if (RB_INSERT(entries, &w->known, e)) {
+        free(e);
+        return RC_REPEAT;
+    }
+    TAILQ_INSERT_TAIL(&w->order, e, in_order);
+    w->n++;
+    w->all->n++;
+    return RC_OK;
+}
+
+enum rc stamps_save(const struct stamps *s, struct buf *out)
+{
+    struct stamps_window *w;
+
+    RB_FOREACH (w, windows, TREE_CONST(windows, &s->windows)) {
+        TRY(buf_add(out, SLICE(w->ticket_id)));
+        TRY(buf_u64be(out, (uint64_t)w->newest_s));
+    }
+    return RC_OK;
+}
+
+enum rc stamps_restore(struct stamps *s, struct slice saved)
+{
+    if (saved.n % SAVED_BYTES)
+        return RC_MALFORMED;
+    for (size_t i = 0; i < saved.n; i += SAVED_BYTES) {
+        struct stamps_window *w = stamps_hold(s, saved.p + i);
+        if (!w)
+            return RC_NO_MEMORY;
+        w->newest_s = w->floor_s = (int64_t)get_u64be(saved.p + i + ID_LEN);
+        stamps_release(w);
+    }
+    return RC_OK;
+}

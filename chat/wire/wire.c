@@ -1,0 +1,240 @@
+/* The wire: opened and closed, frames read, pushes sealed. */
+#include "chat/wire/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chat/wire/internal.h"
+#include "shared/base/file.h"
+
+#define STAMPS_FILE_MAX ((size_t)64 * 1024 * 1024)
+
+static void scratch_reset(struct scratch *s)
+{
+    json_done(&s->json);
+    buf_reset(&s->plain);
+    buf_reset(&s->data);
+    free(s->users);
+    s->users = NULL;
+    s->request = (struct chat_request){0};
+    s->login = (struct chat_login){0};
+}
+
+/* What an orderly stop has kept; read once, so that after a crash nobody trusts an older one. */
+static enum rc stamps_read(struct wire *w)
+{
+    AUTO(buf_done) struct buf saved = {0};
+
+    enum rc rc = file_read(w->stamps_path, STAMPS_FILE_MAX, FILE_PRIVATE, &saved);
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    TRY(rc);
+    if (unlink(w->stamps_path) != 0)
+        return RC_IO;
+    return w->clean ? stamps_restore(w->stamps, buf_slice(&saved)) : RC_OK;
+}
+
+static enum rc open_state(struct wire *w)
+{
+    const char *dir = w->options.state_dir;
+    AUTO(str_done) char *replay_path = NULL;
+
+    if (!dir)
+        return replay_open(NULL, REPLAY_AT_STOP, clock_s(), &w->replay, &w->clean);
+    if (asprintf(&replay_path, "%s/replay", dir) < 0 || asprintf(&w->stamps_path, "%s/stamps", dir) < 0)
+        return RC_NO_MEMORY;
+    TRY(replay_open(replay_path, REPLAY_AT_STOP, w->options.started_s, &w->replay, &w->clean));
+    return stamps_read(w);
+}
+
+enum rc wire_open(const struct wire_options *options, struct wire **ret)
+{
+    struct wire *w = calloc(1, sizeof(*w));
+    if (!w)
+        return RC_NO_MEMORY;
+    w->options = *options;
+    w->skew.behind_s = options->conf->realm_clock_skew;
+    w->skew.ahead_s = options->conf->realm_clock_skew_ahead;
+    w->stamps = stamps_new(w->skew.behind_s);
+    enum rc rc = w->stamps ? open_state(w) : RC_NO_MEMORY;
+    if (rc != RC_OK) {
+        stamps_free(w->stamps);
+        str_done(&w->stamps_path);
+        free(w);
+        return rc;
+    }
+    *ret = w;
+    return RC_OK;
+}
+
+void wire_close(struct wire *w)
+{
+    AUTO(buf_done) struct buf saved = {0};
+
+    if (!w)
+        return;
+    /* Without its stamps the replay cache must not call the stop orderly: then old tickets are refused instead. */
+    bool kept = !w->stamps_path || (stamps_save(w->stamps, &saved) == RC_OK &&
+                                    file_write_atomic(w->stamps_path, buf_slice(&saved), 0600) == RC_OK);
+    if (kept)
+        (void)replay_close(w->replay);
+    stamps_free(w->stamps);
+    scratch_reset(&w->scratch);
+    buf_done(&w->scratch.plain);
+    buf_done(&w->scratch.data);
+    buf_done(&w->names);
+    str_done(&w->stamps_path);
+    free(w);
+}
+
+struct wire_conn *wire_conn_new(struct wire *w, const char *address)
+{
+    struct wire_conn *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->wire = w;
+    (void)snprintf(c->address, sizeof(c->address), "%s", address);
+    return c;
+}
+
+void wire_conn_free(struct wire_conn *c)
+{
+    if (!c)
+        return;
+    stamps_release(c->stamps);
+    str_done(&c->name);
+    wipe(c, sizeof(*c));
+    free(c);
+}
+
+bool wire_conn_is_authed(const struct wire_conn *c)
+{
+    return c->authed;
+}
+
+struct slice wire_conn_name(const struct wire_conn *c)
+{
+    return c->name ? slice_text(c->name) : slice_of("", 0);
+}
+
+/* The label is read first, so that the refusal of everything else can carry it. */
+static enum rc read_label(struct scratch *s)
+{
+    struct slice label;
+
+    if (!json_object_get(s->json, "id"))
+        return RC_OK;
+    TRY(json_get_text(s->json, "id", &label));
+    if (utf8_chars(label) > LABEL_MAX_CHARS)
+        return RC_MALFORMED;
+    s->request.label = label;
+    return RC_OK;
+}
+
+static enum rc read_type(struct scratch *s)
+{
+    struct slice word;
+
+    TRY(read_label(s));
+    TRY(json_get_text(s->json, "type", &word));
+    s->request.cmd = chat_command_of(word);
+    return s->request.cmd == CMD_NONE ? RC_MALFORMED : RC_OK;
+}
+
+static void refuse(struct wire_conn *c, enum chat_code code, struct chat_event *ret)
+{
+    ret->kind = CHAT_REFUSED;
+    ret->code = code;
+    ret->request = &c->wire->scratch.request;
+}
+
+/* Before login: plain JSON. */
+static enum rc read_plain(struct wire_conn *c, struct slice message, int64_t time_s, struct chat_event *ret)
+{
+    struct scratch *s = &c->wire->scratch;
+
+    refuse(c, CODE_MALFORMED, ret);
+    TRY(json_parse_object(message, JSON_DEPTH_CHAT, &s->json));
+    TRY(read_type(s));
+    if (s->request.cmd != CMD_LOGIN) {
+        ret->code = CODE_NOT_LOGGED_IN;
+        return RC_BAD_PREAUTH;
+    }
+    ret->code = CODE_LOGIN_FAILED;
+    TRY(login_check(c, time_s));
+    ret->kind = CHAT_LOGIN;
+    ret->login = &s->login;
+    return RC_OK;
+}
+
+/* The stamp: within the skew, and this frame not seen before under the ticket. */
+static enum rc check_stamp(struct wire_conn *c, const uint8_t digest[SHA256_LEN], int64_t time_s,
+                           enum chat_code *ret_code)
+{
+    int64_t stamp;
+
+    *ret_code = CODE_MALFORMED;
+    TRY(json_get_time(c->wire->scratch.json, "timestamp", &stamp));
+    *ret_code = CODE_SKEW;
+    TRY(skew_check(&c->wire->skew, stamp, time_s));
+    enum rc rc = stamps_check(c->stamps, stamp, digest, time_s);
+    *ret_code = rc == RC_REPEAT ? CODE_REPLAYED : CODE_RATE_LIMITED;
+    return rc;
+}
+
+static enum rc check_from(const struct wire_conn *c, const json_t *object)
+{
+    struct slice from;
+
+    if (!json_object_get(object, "from"))
+        return RC_OK;
+    TRY(json_get_text(object, "from", &from));
+    struct name name;
+    TRY(name_parse(from, &name));
+    return slice_eq(name_slice(&name), wire_conn_name(c)) ? RC_OK : RC_BAD_MATCH;
+}
+
+/* A message may say its sender a second time inside. */
+static enum rc check_senders(const struct wire_conn *c)
+{
+    const json_t *frame = c->wire->scratch.json, *inner = json_object_get(frame, "message");
+
+    TRY(check_from(c, frame));
+    return json_is_object(inner) ? check_from(c, inner) : RC_OK;
+}
+
+/* After login: a box that holds JSON. */
+static enum rc read_sealed(struct wire_conn *c, struct slice message, int64_t time_s, struct chat_event *ret)
+{
+    struct scratch *s = &c->wire->scratch;
+    uint8_t digest[SHA256_LEN];
+
+    refuse(c, CODE_MALFORMED, ret);
+    TRY(box_open(c->key, message, &s->plain, digest));
+    TRY(json_parse_object(buf_slice(&s->plain), JSON_DEPTH_CHAT, &s->json));
+    enum rc typed = read_type(s);
+    TRY(check_stamp(c, digest, time_s, &ret->code));
+    ret->code = CODE_WRONG_FROM;
+    TRY(check_senders(c));
+    ret->code = CODE_MALFORMED;
+    TRY(typed);
+    ret->code = s->request.cmd == CMD_LOGIN ? CODE_LOGGED_IN : decode_fields(c, s->request.cmd);
+    if (ret->code != CODE_COUNT)
+        return RC_MALFORMED;
+    ret->kind = CHAT_REQUEST;
+    return RC_OK;
+}
+
+void wire_read(struct wire_conn *c, struct slice message, int64_t time_s, struct chat_event *ret, enum rc *ret_rc)
+{
+    *ret = (struct chat_event){0};
+    scratch_reset(&c->wire->scratch);
+    *ret_rc = c->authed ? read_sealed(c, message, time_s, ret) : read_plain(c, message, time_s, ret);
+}
+
+enum rc wire_seal(struct wire_conn *c, struct slice json, struct buf *out)
+{
+    return c->authed ? box_seal(c->key, json, out) : buf_add(out, json);
+}
