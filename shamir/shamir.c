@@ -134,37 +134,49 @@ static enum rc check_indices(const struct shamir_field *f, const struct shamir_s
     return RC_OK;
 }
 
-/* The factor of share i in the value at 0: the product over all others of x_j / (x_j - x_i); x and result Montgomery.
+/*
+ * The factors of the shares in the value at 0, Montgomery: the product over all others of x_j / (x_j - x_i). That is
+ * the product of all x_j over below_i = x_i times all (x_j - x_i), so that one inverse serves all of them.
  */
-static struct fe lagrange_at_0(const struct shamir_field *f, const struct fe *x, size_t n, size_t i)
+static void lagrange_at_0(const struct shamir_field *f, const struct shamir_share *shares, size_t n, struct fe *factor)
 {
-    struct fe above = f->one, below = f->one, d;
+    struct fe x[SHAMIR_SHARES_MAX], below[SHAMIR_SHARES_MAX], product = f->one, d;
+    struct fe all = f->one; /* of below, up to the one before i; then of its inverse */
 
-    for (size_t j = 0; j < n; j++) {
-        if (j == i)
-            continue;
-        fe_mul(f, &above, &x[j], &above);
-        fe_sub(f, &x[j], &x[i], &d);
-        fe_mul(f, &below, &d, &below);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = fe_small(f, shares[i].index);
+        fe_mul(f, &product, &x[i], &product);
     }
-    fe_invert(f, &below, &below);
-    fe_mul(f, &above, &below, &above);
-    return above;
+    for (size_t i = 0; i < n; i++) {
+        below[i] = x[i];
+        for (size_t j = 0; j < n; j++) {
+            if (j == i)
+                continue;
+            fe_sub(f, &x[j], &x[i], &d);
+            fe_mul(f, &below[i], &d, &below[i]);
+        }
+        factor[i] = all;
+        fe_mul(f, &all, &below[i], &all);
+    }
+    fe_invert(f, &all, &all);
+    fe_mul(f, &all, &product, &all);
+    for (size_t i = n; i-- > 0;) {
+        fe_mul(f, &factor[i], &all, &factor[i]);
+        fe_mul(f, &all, &below[i], &all);
+    }
 }
 
 enum rc shamir_combine(const struct shamir_field *f, const struct shamir_share *shares, size_t n, uint8_t *secret)
 {
     AUTO(fe_done) struct fe sum = {0}, y = {0};
-    struct fe x[SHAMIR_SHARES_MAX];
+    struct fe factor[SHAMIR_SHARES_MAX];
 
     TRY(check_indices(f, shares, n));
-    for (size_t i = 0; i < n; i++)
-        x[i] = fe_small(f, shares[i].index);
+    lagrange_at_0(f, shares, n, factor);
     for (size_t i = 0; i < n; i++) {
         if (!fe_from_bytes(f, shares[i].value, &y))
             return RC_MALFORMED;
-        struct fe factor = lagrange_at_0(f, x, n, i);
-        fe_mul(f, &y, &factor, &y);
+        fe_mul(f, &y, &factor[i], &y);
         fe_add(f, &sum, &y, &sum);
     }
     fe_to_bytes(f, &sum, secret);
