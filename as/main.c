@@ -1,0 +1,165 @@
+/*
+ * kerb-as: the Authentication Server.
+ *
+ * Threads: main waits for signals; the HTTP server's workers (as.threads) run as_login_post, each with a store handle
+ * borrowed from the pool. The replay cache locks itself; all else in the environment is read only while they run.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "as/login.h"
+#include "shared/service/lifecycle.h"
+
+#define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
+
+struct daemon {
+    struct conf conf;
+    struct pool stores;
+    struct proxy_list proxies;
+    struct as_env env;
+    struct http_route routes[1];
+    struct http *http;
+};
+
+static int fail(const char *what, const char *why)
+{
+    fprintf(stderr, "kerb-as: %s: %s\n", what, why);
+    return 1;
+}
+
+/* One store handle a worker. */
+static int open_stores(struct daemon *d)
+{
+    for (int64_t i = 0; i < d->conf.as_threads; i++) {
+        struct as_store *s;
+        enum rc rc = as_store_open(&d->conf, DB_READ, &s);
+        if (rc != RC_OK) {
+            fprintf(stderr, "kerb-as: the store in %s/as does not open (its directory, master.key or as.db): %s\n",
+                    d->conf.realm_state, rc_text(rc));
+            return 1;
+        }
+        pool_put(&d->stores, s);
+    }
+    return 0;
+}
+
+static int open_replay(struct daemon *d, int64_t start_s)
+{
+    AUTO(str_done) char *path = NULL;
+    bool clean;
+
+    enum rc rc = conf_path(&d->conf, "as/replay", &path);
+    if (rc == RC_OK)
+        rc = replay_open(path, REPLAY_JOURNAL, start_s, &d->env.replay, &clean);
+    return rc == RC_OK ? 0 : fail(path ? path : "as/replay", rc_text(rc));
+}
+
+static int prepare(struct daemon *d, int64_t start_s)
+{
+    enum rc rc = proxy_list_parse(d->conf.proxy_trusted, &d->proxies);
+    if (rc != RC_OK)
+        return fail("[proxy] trusted", rc_text(rc));
+    rc = key_random(ETYPE_AES128_CBC, 0, 0, &d->env.decoy);
+    if (rc != RC_OK)
+        return fail("random key", rc_text(rc));
+    if (open_stores(d) != 0)
+        return 1;
+    return open_replay(d, start_s);
+}
+
+static int listen_on_port(struct daemon *d)
+{
+    AUTO(buf_done) struct buf error = {0};
+    d->routes[0] = (struct http_route){"/as/login", as_login_post, &d->env};
+    const struct http_options options = {
+        .listen = d->conf.as_listen,
+        .threads = (unsigned)d->conf.as_threads,
+        .connections_max = (unsigned)d->conf.as_connections_max,
+        .request_timeout_s = (unsigned)d->conf.as_request_timeout,
+        .proxies = &d->proxies,
+        .routes = d->routes,
+        .routes_n = ARRAY_LEN(d->routes),
+        .ready = as_ready,
+        .ready_ctx = &d->env,
+    };
+
+    enum rc rc = http_start(&options, &d->http, &error);
+    if (rc != RC_OK)
+        return fail(d->conf.as_listen, error.n ? buf_cstr(&error) : rc_text(rc));
+    return 0;
+}
+
+static void tell_listening(const struct daemon *d)
+{
+    const char *colon = strrchr(d->conf.as_listen, ':');
+    size_t address_n = colon ? (size_t)(colon - d->conf.as_listen) : strlen(d->conf.as_listen);
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "listening");
+    log_slice(&line, "address", slice_of(d->conf.as_listen, address_n));
+    log_num(&line, "port", http_port(d->http));
+    log_end(&line);
+    lifecycle_notify("READY=1");
+}
+
+static int serve(struct daemon *d)
+{
+    const int64_t start_s = clock_s();
+
+    if (prepare(d, start_s) != 0)
+        return 1;
+    lifecycle_wait_second(start_s);
+    if (listen_on_port(d) != 0)
+        return 1;
+    tell_listening(d);
+    while (lifecycle_wait(1000) != WAKE_STOP)
+        ; /* users and TGS keys are read from the database: nothing to reload */
+    lifecycle_notify("STOPPING=1");
+    http_stop(d->http, DRAIN_MS);
+    log_note(LOG_INFO, "stopped", "asked to");
+    return 0;
+}
+
+static int finish(struct daemon *d, int status)
+{
+    enum rc rc = replay_close(d->env.replay);
+    for (void *s; (s = pool_drain(&d->stores)) != NULL;)
+        as_store_close(s);
+    pool_done(&d->stores);
+    key_done(&d->env.decoy);
+    return rc == RC_OK ? status : fail("as/replay", rc_text(rc));
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon d;
+    struct daemon_args args;
+    AUTO(buf_done) struct buf error = {0};
+    enum log_level level;
+    int status;
+
+    enum rc rc = lifecycle_setup();
+    if (rc != RC_OK)
+        return fail("start", rc_text(rc));
+    if (!daemon_args_parse(argc, argv, "kerb-as: the Authentication Server", &args, &status))
+        return status;
+    rc = conf_load(args.config, &d.conf, &error);
+    if (rc == RC_OK)
+        rc = log_level_parse(d.conf.log_level, &level);
+    if (rc != RC_OK)
+        return fail("configuration", error.n ? buf_cstr(&error) : rc_text(rc));
+    if (args.check_only)
+        return 0;
+    log_setup("kerb-as", level);
+    if (!crypto_keys_are_locked())
+        log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");
+    rc = lifecycle_block_signals();
+    if (rc != RC_OK)
+        return fail("signals", rc_text(rc));
+    d.env.conf = &d.conf;
+    d.env.stores = &d.stores;
+    d.env.clock = clock_s;
+    d.env.audit = as_audit_log;
+    pool_init(&d.stores);
+    return finish(&d, serve(&d));
+}

@@ -1,0 +1,17 @@
+/* POST /tgs: from HTTP to tgs_serve and back, and the audit line in the log. */
+#ifndef KERB_TGS_GRANT_H
+#define KERB_TGS_GRANT_H
+
+#include "shared/service/http.h"
+#include "tgs/serve.h"
+
+/* A handler of http_route; ctx is a const struct tgs_env. */
+void tgs_grant_post(void *ctx, const struct http_request *req, struct http_reply *reply);
+
+/* For tgs_env.audit: one line "tgs" in the log. */
+void tgs_audit_log(void *ctx, const struct tgs_event *event);
+
+/* For http_options.ready: the store answers and there is a TGS key; ctx is a const struct tgs_env. */
+MUST enum rc tgs_ready(void *ctx);
+
+#endif

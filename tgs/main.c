@@ -1,0 +1,192 @@
+/*
+ * kerb-tgs: the Ticket Granting Server.
+ *
+ * Threads: main waits for signals; the HTTP server's workers (tgs.threads) run tgs_grant_post, each with a store handle
+ * borrowed from the pool. Keytab and replay cache lock themselves; main reads the keytab again when it changes. All
+ * else in the environment is read only while they run.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/service/lifecycle.h"
+#include "tgs/grant.h"
+
+#define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
+
+struct daemon {
+    struct conf conf;
+    struct pool stores;
+    struct proxy_list proxies;
+    struct tgs_env env;
+    struct http_route routes[1];
+    struct http *http;
+};
+
+static int fail(const char *what, const char *why)
+{
+    fprintf(stderr, "kerb-tgs: %s: %s\n", what, why);
+    return 1;
+}
+
+/* One store handle a worker. */
+static int open_stores(struct daemon *d)
+{
+    for (int64_t i = 0; i < d->conf.tgs_threads; i++) {
+        struct tgs_store *s;
+        enum rc rc = tgs_store_open(&d->conf, DB_READ, &s);
+        if (rc != RC_OK) {
+            fprintf(stderr, "kerb-tgs: the store in %s/tgs does not open (its directory, master.key or tgs.db): %s\n",
+                    d->conf.realm_state, rc_text(rc));
+            return 1;
+        }
+        pool_put(&d->stores, s);
+    }
+    return 0;
+}
+
+static int open_keys(struct daemon *d)
+{
+    AUTO(str_done) char *path = NULL;
+
+    enum rc rc = conf_path(&d->conf, "tgs/tgs.keytab", &path);
+    if (rc == RC_OK)
+        rc = keytab_file_open(path, &d->env.keys);
+    return rc == RC_OK ? 0 : fail(path ? path : "tgs/tgs.keytab", rc_text(rc));
+}
+
+/* Without an orderly stop nobody knows what was accepted before this second. */
+static int open_replay(struct daemon *d, int64_t start_s)
+{
+    AUTO(str_done) char *path = NULL;
+    bool clean;
+
+    enum rc rc = conf_path(&d->conf, "tgs/replay", &path);
+    if (rc == RC_OK)
+        rc = replay_open(path, REPLAY_AT_STOP, start_s, &d->env.replay, &clean);
+    if (rc != RC_OK)
+        return fail(path ? path : "tgs/replay", rc_text(rc));
+    d->env.crash_s = clean ? -1 : start_s;
+    if (!clean)
+        log_note(LOG_WARN, "replay", "no orderly stop before: tickets issued before this start are refused");
+    return 0;
+}
+
+static int prepare(struct daemon *d, int64_t start_s)
+{
+    enum rc rc = name_parse(slice_text(TGS_OWN_NAME), &d->env.name);
+    if (rc == RC_OK)
+        rc = proxy_list_parse(d->conf.proxy_trusted, &d->proxies);
+    if (rc != RC_OK)
+        return fail("[proxy] trusted", rc_text(rc));
+    if (open_stores(d) != 0 || open_keys(d) != 0)
+        return 1;
+    return open_replay(d, start_s);
+}
+
+static int listen_on_port(struct daemon *d)
+{
+    AUTO(buf_done) struct buf error = {0};
+    d->routes[0] = (struct http_route){"/tgs", tgs_grant_post, &d->env};
+    const struct http_options options = {
+        .listen = d->conf.tgs_listen,
+        .threads = (unsigned)d->conf.tgs_threads,
+        .connections_max = (unsigned)d->conf.tgs_connections_max,
+        .request_timeout_s = (unsigned)d->conf.tgs_request_timeout,
+        .proxies = &d->proxies,
+        .routes = d->routes,
+        .routes_n = ARRAY_LEN(d->routes),
+        .ready = tgs_ready,
+        .ready_ctx = &d->env,
+    };
+
+    enum rc rc = http_start(&options, &d->http, &error);
+    if (rc != RC_OK)
+        return fail(d->conf.tgs_listen, error.n ? buf_cstr(&error) : rc_text(rc));
+    return 0;
+}
+
+static void tell_listening(const struct daemon *d)
+{
+    const char *colon = strrchr(d->conf.tgs_listen, ':');
+    size_t address_n = colon ? (size_t)(colon - d->conf.tgs_listen) : strlen(d->conf.tgs_listen);
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "listening");
+    log_slice(&line, "address", slice_of(d->conf.tgs_listen, address_n));
+    log_num(&line, "port", http_port(d->http));
+    log_end(&line);
+    lifecycle_notify("READY=1");
+}
+
+/* Reads the keytab again when it has changed, or when told to. */
+static void refresh_keys(struct daemon *d, bool force)
+{
+    bool changed;
+    enum rc rc = keytab_file_refresh(d->env.keys, force, &changed);
+    if (rc != RC_OK)
+        log_note(LOG_ERROR, "keytab", "tgs.keytab cannot be read, the old keys stay in use: %s", rc_text(rc));
+    else if (changed)
+        log_note(LOG_INFO, "keytab", "tgs.keytab was read again");
+}
+
+static int serve(struct daemon *d)
+{
+    const int64_t start_s = clock_s();
+
+    if (prepare(d, start_s) != 0)
+        return 1;
+    lifecycle_wait_second(start_s);
+    if (listen_on_port(d) != 0)
+        return 1;
+    tell_listening(d);
+    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
+        refresh_keys(d, wake == WAKE_RELOAD);
+    lifecycle_notify("STOPPING=1");
+    http_stop(d->http, DRAIN_MS);
+    log_note(LOG_INFO, "stopped", "asked to");
+    return 0;
+}
+
+static int finish(struct daemon *d, int status)
+{
+    enum rc rc = replay_close(d->env.replay);
+    for (void *s; (s = pool_drain(&d->stores)) != NULL;)
+        tgs_store_close(s);
+    pool_done(&d->stores);
+    keytab_file_close(d->env.keys);
+    return rc == RC_OK ? status : fail("tgs/replay", rc_text(rc));
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon d;
+    struct daemon_args args;
+    AUTO(buf_done) struct buf error = {0};
+    enum log_level level;
+    int status;
+
+    enum rc rc = lifecycle_setup();
+    if (rc != RC_OK)
+        return fail("start", rc_text(rc));
+    if (!daemon_args_parse(argc, argv, "kerb-tgs: the Ticket Granting Server", &args, &status))
+        return status;
+    rc = conf_load(args.config, &d.conf, &error);
+    if (rc == RC_OK)
+        rc = log_level_parse(d.conf.log_level, &level);
+    if (rc != RC_OK)
+        return fail("configuration", error.n ? buf_cstr(&error) : rc_text(rc));
+    if (args.check_only)
+        return 0;
+    log_setup("kerb-tgs", level);
+    if (!crypto_keys_are_locked())
+        log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");
+    rc = lifecycle_block_signals();
+    if (rc != RC_OK)
+        return fail("signals", rc_text(rc));
+    d.env.conf = &d.conf;
+    d.env.stores = &d.stores;
+    d.env.clock = clock_s;
+    d.env.audit = tgs_audit_log;
+    pool_init(&d.stores);
+    return finish(&d, serve(&d));
+}

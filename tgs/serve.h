@@ -1,0 +1,61 @@
+/*
+ * The TGS exchange: a client shows a ticket-granting ticket and that it has its session key, and gets a ticket for one
+ * service.
+ *
+ * Pure: clock, keys, store, replay cache and audit come in through the environment. One request is gather, check,
+ * issue, audit, in that order.
+ * Wire: docs/PROTOCOL.md, 4.1. Source: RFC 4120 s.3.3, and s.3.2.3 for the order of checks.
+ */
+#ifndef KERB_TGS_SERVE_H
+#define KERB_TGS_SERVE_H
+
+#include "shared/db/pool.h"
+#include "shared/ticket/authenticator.h"
+#include "shared/ticket/replay.h"
+#include "tgs/store.h"
+
+#define TGS_OWN_NAME "tgs" /* its principal, as the protocol calls it */
+
+#define TGS_BOX_MAX  4096 /* letters of `authenticator`; a pretty-printed one takes about 150 */
+#define TGS_NAME_MAX 1024 /* bytes of `service`: a longest name before NFC */
+
+struct tgs_req {
+    struct slice authenticator, tgs_ticket, service; /* as sent */
+    const char *address, *op_id;
+};
+
+struct tgs_rep {
+    struct buf body; /* the text of the box, complete */
+};
+
+/* What the audit is told: the truth. */
+struct tgs_event {
+    const struct tgs_req *req;
+    enum rc rc;
+    const struct ticket *tgt;    /* NULL: it did not open, so there is no client */
+    const struct ticket *ticket; /* NULL: none was issued */
+};
+
+struct tgs_env {
+    const struct conf *conf;
+    struct name name;         /* of the TGS's own principal */
+    struct keytab_file *keys; /* its key versions */
+    struct pool *stores;      /* of struct tgs_store */
+    struct replay *replay;
+    int64_t crash_s; /* after a crash: the second of this start, tickets of up to then are refused; else -1 */
+    int64_t (*clock)(void);
+    void (*audit)(void *ctx, const struct tgs_event *event);
+    void *audit_ctx;
+};
+
+/*
+ * In:      req - any bytes
+ * Out:     ret_rep - on success only
+ * Errors:  MALFORMED; of the ticket MODIFIED, NO_KVNO, NOT_US, TKT_EXPIRED, BAD_ETYPE, BAD_ADDRESS, TKT_BEFORE_CRASH;
+ *          of the authenticator MODIFIED, BAD_MATCH, SKEW, REPEAT, RATE_LIMITED, CACHE_FULL; to an authenticated client
+ *          NO_SERVICE, SERVICE_DISABLED; our own DB, BAD_ROW, NO_KEY
+ * Thread:  any
+ */
+MUST enum rc tgs_serve(const struct tgs_env *env, const struct tgs_req *req, struct tgs_rep *ret_rep);
+
+#endif
