@@ -115,7 +115,17 @@ pid_gone()
     return 0
 }
 
+# session_rest PID LOCK: processes of the session that PID led, if they hold our lock open (all that we start do)
+session_rest()
+{
+    local pid
+    for pid in $(find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$2" 2>/dev/null | cut -d / -f 3 | sort -u); do
+        sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | awk -v pid="$pid" -v led="$1" '$4 == led && pid != led { print pid }'
+    done
+}
+
 # pid_stop FILE...: ends what the pid files name, all at once; politely, after 20 s by force. Says so when force was needed.
+# Each leads a session of its own: children that outlived a killed leader (nginx's workers) are ended with it.
 pid_stop()
 {
     local file pid end=$((SECONDS + 20))
@@ -123,11 +133,15 @@ pid_stop()
         pid=$(pid_read "$file") && kill -TERM "$pid" 2>/dev/null || true
     done
     for file in "$@"; do
-        pid_gone "$file" $((end - SECONDS)) && continue
-        pid=$(pid_read "$file") || continue
-        say "$(basename "$file" .pid) did not stop within 20 s and was killed" >&2
-        kill -KILL "$pid" 2>/dev/null || true
-        pid_gone "$file" 5 || true
+        if ! pid_gone "$file" $((end - SECONDS)) && pid=$(pid_read "$file"); then
+            say "$(basename "$file" .pid) did not stop within 20 s and was killed" >&2
+            kill -KILL "$pid" 2>/dev/null || true
+            pid_gone "$file" 5 || true
+        fi
+        { read -r pid _ <"$file"; } 2>/dev/null || continue
+        # shellcheck disable=SC2046
+        kill -KILL $(session_rest "$pid" "$(dirname "$file")/lock") 2>/dev/null || true
+        rm -f "$file"
     done
 }
 
