@@ -13,10 +13,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 5000 /* a migration or a backup by another process may take as long */
-#define WORDS_MAX       256  /* bytes kept of why an opening failed */
+#define WAL_PAUSE_MS    20
+#define WORDS_MAX       256 /* bytes kept of why an opening failed */
 
 /* Why the last db_open of this thread failed: its handle is gone by then. */
 static _Thread_local char last_words[WORDS_MAX];
@@ -127,12 +129,21 @@ static enum rc read_state(struct db *db, struct state *ret)
     return RC_OK;
 }
 
+/* All of it as of one moment, while another process may migrate. */
+static enum rc read_state_at_once(struct db *db, struct state *ret)
+{
+    TRY(db_exec(db, "BEGIN"));
+    enum rc rc = read_state(db, ret);
+    db_rollback(db);
+    return rc;
+}
+
 /* Nothing is written before this has said yes. */
 static enum rc check_state(struct db *db, const struct db_schema *schema, enum db_mode mode)
 {
     struct state s = {0};
 
-    TRY(read_state(db, &s));
+    TRY(read_state_at_once(db, &s));
     if (s.is_empty && mode == DB_CREATE)
         return RC_OK;
     if (s.application_id != (int64_t)schema->application_id)
@@ -144,17 +155,36 @@ static enum rc check_state(struct db *db, const struct db_schema *schema, enum d
     return RC_OK;
 }
 
+/* Write-ahead log. Errors: DB; sets *ret_busy when another process is at it too. */
+static enum rc set_wal(struct db *db, bool *ret_busy)
+{
+    sqlite3_stmt *st = NULL;
+    bool is_wal = false;
+
+    int rc = sqlite3_prepare_v2(db->h, "PRAGMA journal_mode=WAL", -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        const char *mode = (const char *)sqlite3_column_text(st, 0);
+        is_wal = mode && strcmp(mode, "wal") == 0;
+    }
+    (void)sqlite3_finalize(st);
+    *ret_busy = (rc & 0xFF) == SQLITE_BUSY;
+    return is_wal ? RC_OK : RC_DB;
+}
+
 static enum rc configure(struct db *db, enum db_mode mode)
 {
-    char journal[8] = "";
-    sqlite3_stmt *st = NULL;
+    const struct timespec pause = {.tv_nsec = WAL_PAUSE_MS * 1000000L};
+    bool busy = false;
 
-    if (sqlite3_prepare_v2(db->h, "PRAGMA journal_mode=WAL", -1, &st, NULL) == SQLITE_OK &&
-        sqlite3_step(st) == SQLITE_ROW)
-        (void)snprintf(journal, sizeof journal, "%s", (const char *)sqlite3_column_text(st, 0));
-    (void)sqlite3_finalize(st);
-    if (strcmp(journal, "wal") != 0)
-        return RC_DB;
+    /* SQLite does not wait by itself here: both sides hold a lock already. */
+    enum rc rc = set_wal(db, &busy);
+    for (int waited_ms = 0; rc != RC_OK && busy && waited_ms < BUSY_TIMEOUT_MS; waited_ms += WAL_PAUSE_MS) {
+        (void)nanosleep(&pause, NULL);
+        rc = set_wal(db, &busy);
+    }
+    TRY(rc);
     TRY(db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
                     "PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA cache_size=-16384;"));
     return mode == DB_READ ? db_exec(db, "PRAGMA query_only=ON") : RC_OK;

@@ -118,9 +118,9 @@ static enum rc set_number(struct reading *r, const struct conf_key *key, const c
 
 static enum rc set_yes_no(struct reading *r, const struct conf_key *key, const char *value)
 {
-    bool yes = strcmp(value, "yes") == 0;
+    bool yes = strcmp(value, "yes") == 0, no = strcmp(value, "no") == 0;
 
-    if (!yes && strcmp(value, "no") != 0)
+    if (!yes && !no)
         return refuse(r, r->line, "'%s' must be yes or no", key->name);
     memcpy((char *)r->conf + key->offset, &yes, sizeof yes);
     return RC_OK;

@@ -203,6 +203,27 @@ static void db_read__works_after_the_writer_was_killed(void **state)
     assert_int_equal(one_int(&reader, "SELECT count(*) FROM t"), 2);
 }
 
+static void db_open__by_several_processes_at_once_makes_one_file(void **state)
+{
+    pid_t children[6];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(children); i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            struct db db = {0};
+            _exit(db_open(path, &v2, DB_CREATE, &db) == RC_OK ? 0 : 1);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(children); i++) {
+        int status = -1;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    AUTO(db_close) struct db db = {0};
+    assert_ok(db_open(path, &v2, DB_READ, &db));
+}
+
 static void statement__binds_steps_and_reads_back(void **state)
 {
     AUTO(db_close) struct db db = {0};
@@ -393,6 +414,7 @@ int main(void)
         TEST(db_open__refuses_files_that_others_may_touch),
         TEST(db_read__works_while_another_process_writes_and_never_writes),
         TEST(db_read__works_after_the_writer_was_killed),
+        TEST(db_open__by_several_processes_at_once_makes_one_file),
         TEST(statement__binds_steps_and_reads_back),
         TEST(statement__tells_a_constraint_from_a_failure),
         TEST(db_rollback__undoes_and_never_fails),
