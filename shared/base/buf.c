@@ -75,7 +75,7 @@ enum rc buf_reserve(struct buf *b, size_t more)
         return RC_NO_MEMORY;
     if (b->n)
         memcpy(p, b->p, b->n);
-    wipe(b->p, b->n);
+    wipe(b->p, b->cap);
     free(b->p);
     b->p = p;
     b->cap = cap;

@@ -11,7 +11,10 @@ enum file_safety {
     FILE_TRUSTED, /* regular, owned by us or root, not writable for group and others (a configuration) */
 };
 
-/* Errors: NOT_FOUND, IO, UNSAFE_FILE. Looked at on the open descriptor, so there is no gap between check and read. */
+/*
+ * Errors: NOT_FOUND, IO, UNSAFE_FILE, LIMIT (longer than max). Looked at on the open descriptor, so there is no gap
+ * between check and read.
+ */
 MUST enum rc file_read(const char *path, size_t max, enum file_safety safety, struct buf *ret);
 
 /*
