@@ -128,7 +128,7 @@ session_rest()
 # Each leads a session of its own: children that outlived a killed leader (nginx's workers) are ended with it.
 pid_stop()
 {
-    local file pid end=$((SECONDS + 20))
+    local file pid rest i end=$((SECONDS + 20))
     for file in "$@"; do
         pid=$(pid_read "$file") && kill -TERM "$pid" 2>/dev/null || true
     done
@@ -139,8 +139,13 @@ pid_stop()
             pid_gone "$file" 5 || true
         fi
         { read -r pid _ <"$file"; } 2>/dev/null || continue
-        # shellcheck disable=SC2046
-        kill -KILL $(session_rest "$pid" "$(dirname "$file")/lock") 2>/dev/null || true
+        for ((i = 0; i < 100; i++)); do
+            rest=$(session_rest "$pid" "$(dirname "$file")/lock")
+            [ -n "$rest" ] || break
+            # shellcheck disable=SC2086
+            kill -KILL $rest 2>/dev/null || true
+            sleep 0.05 || true
+        done
         rm -f "$file"
     done
 }
