@@ -1,0 +1,137 @@
+/* Jobs that read, one function each. */
+#include <string.h>
+
+#include "chat/store/sqlite.h"
+
+bool store_is_load(enum chat_job_kind kind)
+{
+    return kind == JOB_LOAD_DATA || kind == JOB_LOAD_SHARES || kind == JOB_LOAD_HISTORY;
+}
+
+static enum rc add_datum(struct sqlite_store *s, sqlite3_stmt *st, struct chat_job *job)
+{
+    AUTO(buf_done) struct buf row = {0};
+    struct row_ref ref;
+    struct chat_pair *pair = chat_job_add_pair(job);
+
+    if (pair == NULL)
+        return RC_NO_MEMORY;
+    TRY(buf_add(&pair->key, db_text(st, 0)));
+    TRY(store_data_ref(job->who, buf_slice(&pair->key), &row, &ref));
+    return row_open(s->master, &ref, db_blob(st, 1), &pair->value);
+}
+
+static enum rc load_data(struct sqlite_store *s, struct chat_job *job)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[job->key.n > 0 ? SQL_ONE_DATUM : SQL_ALL_DATA];
+    int64_t user;
+    bool has_row;
+
+    TRY(store_user(s, job->who, &user));
+    TRY(db_bind_int(st, 1, user));
+    if (job->key.n > 0)
+        TRY(db_bind_text(st, 2, buf_slice(&job->key)));
+    for (;;) {
+        TRY(db_step(st, &has_row));
+        if (!has_row)
+            return RC_OK;
+        TRY(add_datum(s, st, job));
+    }
+}
+
+static enum rc add_share(struct sqlite_store *s, sqlite3_stmt *st, struct chat_job *job)
+{
+    uint8_t name[STORE_SHARE_ROW];
+    struct slice uid = db_blob(st, 0);
+    struct chat_pair *pair = chat_job_add_pair(job);
+
+    if (pair == NULL)
+        return RC_NO_MEMORY;
+    if (uid.n != ID_LEN)
+        return RC_MODIFIED;
+    TRY(buf_add(&pair->key, uid));
+    struct row_ref ref = store_share_ref(pair->key.p, job->who, name);
+    return row_open(s->master, &ref, db_blob(st, 1), &pair->value);
+}
+
+static enum rc load_shares(struct sqlite_store *s, struct chat_job *job)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_SHARES];
+    int64_t user;
+    bool has_row;
+
+    TRY(store_user(s, job->who, &user));
+    TRY(db_bind_int(st, 1, user));
+    for (;;) {
+        TRY(db_step(st, &has_row));
+        if (!has_row)
+            return RC_OK;
+        TRY(add_share(s, st, job));
+    }
+}
+
+static enum rc add_message(sqlite3_stmt *st, struct chat_job *job)
+{
+    struct slice mid = db_blob(st, 2);
+    struct chat_message_row *row = chat_job_add_row(job);
+
+    if (row == NULL)
+        return RC_NO_MEMORY;
+    if (mid.n != ID_LEN)
+        return RC_MODIFIED;
+    row->seq = (uint64_t)db_int(st, 0);
+    row->time_s = db_int(st, 1);
+    memcpy(row->mid, mid.p, ID_LEN);
+    TRY(name_parse(db_text(st, 3), &row->sender));
+    row->epoch = (uint32_t)db_int(st, 4);
+    return buf_add(&row->box, db_blob(st, 5));
+}
+
+/* Newest first as they are read; the first that does not fit, though never the newest, says that there are more. */
+static enum rc read_back(struct sqlite_store *s, struct chat_job *job, int64_t room)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_HISTORY];
+    uint64_t bytes = 0;
+    bool has_row;
+
+    TRY(db_bind_int(st, 1, room));
+    TRY(db_bind_int(st, 2, (int64_t)job->rows_max + 1));
+    for (;;) {
+        TRY(db_step(st, &has_row));
+        if (!has_row)
+            return RC_OK;
+        bytes += db_blob(st, 5).n;
+        if (job->rows_n == job->rows_max || (job->rows_n > 0 && bytes > job->bytes_max)) {
+            job->more = true;
+            return RC_OK;
+        }
+        TRY(add_message(st, job));
+    }
+}
+
+static enum rc load_history(struct sqlite_store *s, struct chat_job *job)
+{
+    struct store_room *room = store_room_find(s, job->room_uid);
+
+    if (room == NULL)
+        return RC_NOT_FOUND;
+    TRY(read_back(s, job, room->row));
+    for (size_t i = 0; i < job->rows_n / 2; i++) {
+        struct chat_message_row swap = job->rows[i];
+        job->rows[i] = job->rows[job->rows_n - 1 - i];
+        job->rows[job->rows_n - 1 - i] = swap;
+    }
+    return RC_OK;
+}
+
+enum rc store_load(struct sqlite_store *s, struct chat_job *job)
+{
+    switch (job->kind) {
+    case JOB_LOAD_DATA:
+        return load_data(s, job);
+    case JOB_LOAD_SHARES:
+        return load_shares(s, job);
+    default:
+        return load_history(s, job);
+    }
+}

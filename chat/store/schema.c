@@ -1,0 +1,74 @@
+/*
+ * The tables of chat.db.
+ *
+ * Messages are appended, and found through one index; so a commit dirties few pages however many rooms there are.
+ * Shares not yet delivered and saved values are sealed rows; texts come sealed from the core. Rowids of rooms are never
+ * given twice (AUTOINCREMENT), so the messages of a deleted room, which go piece by piece, never show up in another.
+ */
+#include "chat/store/sqlite.h"
+
+#define CHAT_DB_ID 0x6b636861 /* "kcha" */
+
+static const char v1[] =
+    "CREATE TABLE user("
+    " id INTEGER PRIMARY KEY," /* order of the first login */
+    " client_id BLOB NOT NULL UNIQUE,"
+    " name TEXT NOT NULL,"
+    " first_seen INTEGER NOT NULL,"
+    " data_bytes INTEGER NOT NULL DEFAULT 0," /* of his saved values, keys included */
+    " data_entries INTEGER NOT NULL DEFAULT 0);"
+
+    "CREATE TABLE room("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " uid BLOB NOT NULL UNIQUE,"
+    " room_id TEXT NOT NULL UNIQUE,"
+    " name TEXT NOT NULL,"
+    " threshold INTEGER NOT NULL,"
+    " hold INTEGER NOT NULL,"
+    " epoch INTEGER NOT NULL,"
+    " key_check BLOB NOT NULL,"
+    " created INTEGER NOT NULL);"
+
+    "CREATE TABLE member("
+    " room INTEGER NOT NULL REFERENCES room(id),"
+    " number INTEGER NOT NULL,"
+    " user INTEGER NOT NULL REFERENCES user(id),"
+    " commitment BLOB NOT NULL,"
+    " PRIMARY KEY(room, number)) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX member_user ON member(user, room);"
+
+    "CREATE TABLE share("
+    " id INTEGER PRIMARY KEY,"
+    " room INTEGER NOT NULL REFERENCES room(id),"
+    " user INTEGER NOT NULL REFERENCES user(id),"
+    " sealed BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX share_user ON share(user, room);"
+    "CREATE INDEX share_room ON share(room);"
+
+    "CREATE TABLE message("
+    " id INTEGER PRIMARY KEY,"
+    " room INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL,"
+    " time INTEGER NOT NULL,"
+    " mid BLOB NOT NULL,"
+    " sender TEXT NOT NULL,"
+    " epoch INTEGER NOT NULL,"
+    " box BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX message_seq ON message(room, seq);"
+
+    "CREATE TABLE sweep(room INTEGER PRIMARY KEY);" /* deleted rooms whose messages are not all gone */
+
+    "CREATE TABLE data("
+    " user INTEGER NOT NULL REFERENCES user(id),"
+    " key TEXT NOT NULL,"
+    " size INTEGER NOT NULL," /* bytes of key and value as the user gave them */
+    " sealed BLOB NOT NULL,"
+    " PRIMARY KEY(user, key)) WITHOUT ROWID;";
+
+static const char *const migrations[] = {v1};
+
+const struct db_schema store_schema = {
+    .application_id = CHAT_DB_ID,
+    .migrations = migrations,
+    .version = ARRAY_LEN(migrations),
+};

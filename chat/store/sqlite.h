@@ -1,0 +1,129 @@
+/*
+ * The SQLite engine from inside: one handle, its statements, what is kept in memory of each room, and the queues.
+ *
+ * The handle, the statements and the rooms belong to the store thread once it runs, and to the opener before. Only
+ * what stands below `lock` is shared.
+ */
+#ifndef KERB_CHAT_STORE_SQLITE_H
+#define KERB_CHAT_STORE_SQLITE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "chat/store/store.h"
+#include "shared/base/tree.h"
+#include "shared/db/db.h"
+
+#define STORE_ENTRIES_MAX 4096 /* saved values of one user: many tiny ones cost far more than their bytes */
+#define STORE_ERASE_MS    1000 /* least time between two truncations of the WAL */
+#define STORE_BUSY_MS     5000 /* patience with another writer (kerbadm) */
+#define STORE_SWEEP_ROWS  500  /* messages of deleted rooms that go in one transaction, between jobs */
+
+/* clang-format off */
+#define STORE_SQL_TABLE(X)                                                                                             \
+    X(ADD_USER, "INSERT INTO user(client_id, name, first_seen) VALUES(?1, ?2, ?3) ON CONFLICT(client_id) DO NOTHING")  \
+    X(FIND_USER, "SELECT id, data_bytes, data_entries FROM user WHERE client_id = ?1")                                 \
+    X(EACH_USER, "SELECT client_id, name FROM user ORDER BY id")                                                       \
+    X(ADD_ROOM, "INSERT INTO room(uid, room_id, name, threshold, hold, epoch, key_check, created)"                     \
+                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                             \
+    X(EACH_ROOM, "SELECT id, uid, room_id, name, threshold, hold, epoch, key_check FROM room ORDER BY id")             \
+    X(DELETE_ROOM, "DELETE FROM room WHERE id = ?1")                                                                   \
+    X(HEAD, "SELECT coalesce(max(seq), 0) FROM message WHERE room = ?1")                                               \
+    X(ADD_MEMBER, "INSERT INTO member(room, user, number, commitment) VALUES(?1, ?2, ?3, ?4)")                         \
+    X(MEMBERS, "SELECT u.client_id, m.number, m.commitment,"                                                           \
+               " EXISTS(SELECT 1 FROM share s WHERE s.room = m.room AND s.user = m.user)"                              \
+               " FROM member m JOIN user u ON u.id = m.user WHERE m.room = ?1 ORDER BY m.number")                      \
+    X(DELETE_MEMBER, "DELETE FROM member WHERE room = ?1 AND user = ?2")                                               \
+    X(DELETE_MEMBERS, "DELETE FROM member WHERE room = ?1")                                                            \
+    X(ADD_SHARE, "INSERT INTO share(room, user, sealed) VALUES(?1, ?2, ?3)")                                           \
+    X(SHARES, "SELECT r.uid, s.sealed FROM share s JOIN room r ON r.id = s.room WHERE s.user = ?1 ORDER BY s.id")      \
+    X(DELETE_SHARE, "DELETE FROM share WHERE room = ?1 AND user = ?2")                                                 \
+    X(DELETE_SHARES, "DELETE FROM share WHERE room = ?1")                                                              \
+    X(ADD_MESSAGE, "INSERT INTO message(room, seq, time, mid, sender, epoch, box) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
+    X(HISTORY, "SELECT seq, time, mid, sender, epoch, box FROM message WHERE room = ?1 ORDER BY seq DESC LIMIT ?2")    \
+    X(ADD_SWEEP, "INSERT INTO sweep(room) VALUES(?1)")                                                                 \
+    X(NEXT_SWEEP, "SELECT room FROM sweep ORDER BY room LIMIT 1")                                                      \
+    X(SWEEP, "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE room = ?1 LIMIT ?2)")                      \
+    X(DELETE_SWEEP, "DELETE FROM sweep WHERE room = ?1")                                                               \
+    X(DATA_SIZE, "SELECT size FROM data WHERE user = ?1 AND key = ?2")                                                 \
+    X(SAVE_DATA, "INSERT INTO data(user, key, size, sealed) VALUES(?1, ?2, ?3, ?4)"                                    \
+                 " ON CONFLICT(user, key) DO UPDATE SET size = excluded.size, sealed = excluded.sealed")               \
+    X(COUNT_DATA, "UPDATE user SET data_bytes = ?2, data_entries = ?3 WHERE id = ?1")                                  \
+    X(ONE_DATUM, "SELECT key, sealed FROM data WHERE user = ?1 AND key = ?2")                                          \
+    X(ALL_DATA, "SELECT key, sealed FROM data WHERE user = ?1 ORDER BY key")                                           \
+    X(JOB_BEGIN, "SAVEPOINT job")                                                                                      \
+    X(JOB_KEEP, "RELEASE job")                                                                                         \
+    X(JOB_UNDO, "ROLLBACK TO job")
+/* clang-format on */
+
+enum store_sql {
+#define X(name, sql) SQL_##name,
+    STORE_SQL_TABLE(X)
+#undef X
+        SQL_COUNT
+};
+
+extern const struct db_schema store_schema;
+
+/* What the thread keeps of a room. Changes of a transaction are kept beside what is committed until it is, too. */
+struct store_room {
+    RB_ENTRY(store_room)
+    by_uid;
+    STAILQ_ENTRY(store_room) in_touched;
+    uint8_t uid[ID_LEN];
+    int64_t row;
+    uint64_t head, committed;
+    bool is_touched, is_new, is_gone;
+};
+
+RB_HEAD(store_room_tree, store_room);
+
+struct sqlite_store {
+    struct chat_store base; /* first: an op gets this */
+    struct db db;
+    struct master *master;
+    sqlite3_stmt *sql[SQL_COUNT];
+    struct store_room_tree rooms;
+    STAILQ_HEAD(, store_room) touched; /* in this transaction */
+    bool must_erase, may_sweep;        /* the WAL holds erased rows; messages of deleted rooms are left */
+    int64_t erased_ms;                 /* last truncation, monotonic */
+    pthread_t thread;
+    bool has_thread;
+    void (*wake)(void *ctx);
+    void *wake_ctx;
+    atomic_int health; /* enum rc */
+
+    pthread_mutex_t lock;
+    pthread_cond_t ready;
+    struct chat_job_list queue, done;
+    bool is_stopping;
+};
+
+/* rooms.c */
+struct store_room *store_room_find(struct sqlite_store *s, const uint8_t uid[ID_LEN]); /* NULL: none, or gone */
+struct store_room *store_room_add(struct sqlite_store *s, const uint8_t uid[ID_LEN]);  /* NULL: out of memory */
+void store_room_touch(struct sqlite_store *s, struct store_room *room);
+void store_room_forget(struct sqlite_store *s, struct store_room *room);
+void store_rooms_settle(struct sqlite_store *s, bool is_committed); /* the transaction is over */
+void store_rooms_free(struct sqlite_store *s);
+
+/* write.c, load.c: one job inside the transaction; what went wrong with this job alone leaves no trace in it. */
+bool store_is_load(enum chat_job_kind kind);
+enum rc store_write(struct sqlite_store *s, struct chat_job *job);
+enum rc store_load(struct sqlite_store *s, struct chat_job *job);
+MUST enum rc store_user(struct sqlite_store *s, const uint8_t client_id[ID_LEN], int64_t *ret_row); /* NO_CLIENT */
+MUST enum rc store_sweep(struct sqlite_store *s); /* some messages of deleted rooms; its own transaction */
+
+/* The names of sealed rows: who and where it belongs to. */
+#define STORE_SHARE_ROW (2 * ID_LEN)
+struct row_ref store_share_ref(const uint8_t uid[ID_LEN], const uint8_t who[ID_LEN], uint8_t room[STORE_SHARE_ROW]);
+MUST enum rc store_data_ref(const uint8_t who[ID_LEN], struct slice key, struct buf *row, struct row_ref *ret);
+
+/* thread.c */
+enum rc store_start(struct chat_store *base, void (*wake)(void *ctx), void *ctx);
+void store_put(struct chat_store *base, struct chat_job *job);
+void store_take(struct chat_store *base, struct chat_job_list *ret);
+enum rc store_health(struct chat_store *base);
+void store_end_thread(struct sqlite_store *s); /* does everything queued, then joins */
+
+#endif

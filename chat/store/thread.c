@@ -1,0 +1,187 @@
+/*
+ * The store thread: takes what is queued, does it in one transaction, commits, gives it back.
+ *
+ * A batch of loads alone needs no transaction. When the database fails, the whole batch is rolled back and its writes,
+ * and the loads that came after one, come back with DB. Between batches it erases: the WAL is truncated at most once a
+ * second while it holds rows that were to be erased, and messages of deleted rooms go in small pieces.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "chat/store/sqlite.h"
+
+/* Errors: DB, and the transaction is lost. What is wrong with one job stands in that job. */
+static enum rc do_jobs(struct sqlite_store *s, struct chat_job_list *batch)
+{
+    struct chat_job *job;
+
+    STAILQ_FOREACH (job, batch, link) {
+        job->rc = store_is_load(job->kind) ? store_load(s, job) : store_write(s, job);
+        if (job->rc == RC_DB)
+            return RC_DB;
+    }
+    return RC_OK;
+}
+
+/* A load that came before any write has told the truth all the same. */
+static void fail_from_first_write(struct chat_job_list *batch)
+{
+    struct chat_job *job;
+    bool has_written = false;
+
+    STAILQ_FOREACH (job, batch, link) {
+        has_written = has_written || !store_is_load(job->kind);
+        if (has_written)
+            job->rc = RC_DB;
+    }
+}
+
+static void do_batch(struct sqlite_store *s, struct chat_job_list *batch)
+{
+    struct chat_job *job;
+    bool has_write = false;
+
+    STAILQ_FOREACH (job, batch, link) {
+        job->rc = RC_DB; /* until it is done */
+        has_write = has_write || !store_is_load(job->kind);
+    }
+    enum rc rc = has_write ? db_begin(&s->db) : RC_OK;
+    if (rc == RC_OK)
+        rc = do_jobs(s, batch);
+    if (rc == RC_OK && has_write)
+        rc = db_commit(&s->db);
+    if (rc != RC_OK && has_write) {
+        db_rollback(&s->db);
+        fail_from_first_write(batch);
+    }
+    store_rooms_settle(s, rc == RC_OK);
+    atomic_store(&s->health, (int)rc);
+}
+
+/* The wait for jobs ends early when something is to be erased. Called with the lock held. */
+static void wait_for_work(struct sqlite_store *s)
+{
+    int64_t due = s->erased_ms + STORE_ERASE_MS;
+    struct timespec until = {.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
+
+    while (STAILQ_EMPTY(&s->queue) && !s->is_stopping && !s->may_sweep) {
+        if (!s->must_erase)
+            pthread_cond_wait(&s->ready, &s->lock);
+        else if (pthread_cond_timedwait(&s->ready, &s->lock, &until) == ETIMEDOUT)
+            return;
+    }
+}
+
+static void take_batch(struct sqlite_store *s, struct chat_job_list *batch)
+{
+    struct chat_job *job;
+
+    for (size_t n = 0; n < CHAT_STORE_BATCH_MAX && (job = STAILQ_FIRST(&s->queue)) != NULL; n++) {
+        STAILQ_REMOVE_HEAD(&s->queue, link);
+        STAILQ_INSERT_TAIL(batch, job, link);
+    }
+}
+
+static void give_back(struct sqlite_store *s, struct chat_job_list *batch)
+{
+    pthread_mutex_lock(&s->lock);
+    STAILQ_CONCAT(&s->done, batch);
+    pthread_mutex_unlock(&s->lock);
+    s->wake(s->wake_ctx);
+}
+
+/*
+ * Truncates the WAL: with secure_delete, what was deleted is then nowhere in the files. Somebody who reads the file
+ * (kerbadm) is not waited for; it is tried again later.
+ */
+static void erase(struct sqlite_store *s)
+{
+    sqlite3_busy_timeout(s->db.h, 0);
+    if (sqlite3_wal_checkpoint_v2(s->db.h, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
+        s->must_erase = false;
+    sqlite3_busy_timeout(s->db.h, STORE_BUSY_MS);
+    s->erased_ms = clock_monotonic_ms();
+}
+
+static void tidy(struct sqlite_store *s, bool is_idle)
+{
+    if (is_idle && s->may_sweep && store_sweep(s) != RC_OK)
+        s->may_sweep = false; /* tried again with the next deletion, and at the next start */
+    if (s->must_erase && clock_monotonic_ms() - s->erased_ms >= STORE_ERASE_MS)
+        erase(s);
+}
+
+static void *run(void *arg)
+{
+    struct sqlite_store *s = arg;
+    struct chat_job_list batch = STAILQ_HEAD_INITIALIZER(batch);
+
+    for (;;) {
+        pthread_mutex_lock(&s->lock);
+        wait_for_work(s);
+        take_batch(s, &batch);
+        bool is_idle = STAILQ_EMPTY(&batch), is_stopping = s->is_stopping;
+        pthread_mutex_unlock(&s->lock);
+        if (is_idle && is_stopping)
+            break;
+        if (!is_idle) {
+            do_batch(s, &batch);
+            give_back(s, &batch);
+        }
+        tidy(s, is_idle);
+    }
+    if (s->must_erase)
+        erase(s);
+    return NULL;
+}
+
+enum rc store_start(struct chat_store *base, void (*wake)(void *ctx), void *ctx)
+{
+    struct sqlite_store *s = (struct sqlite_store *)base;
+
+    s->wake = wake;
+    s->wake_ctx = ctx;
+    s->has_thread = pthread_create(&s->thread, NULL, run, s) == 0;
+    return s->has_thread ? RC_OK : RC_IO;
+}
+
+void store_put(struct chat_store *base, struct chat_job *job)
+{
+    struct sqlite_store *s = (struct sqlite_store *)base;
+
+    pthread_mutex_lock(&s->lock);
+    bool was_empty = STAILQ_EMPTY(&s->queue);
+    STAILQ_INSERT_TAIL(&s->queue, job, link);
+    pthread_mutex_unlock(&s->lock);
+    if (was_empty)
+        pthread_cond_signal(&s->ready);
+}
+
+void store_take(struct chat_store *base, struct chat_job_list *ret)
+{
+    struct sqlite_store *s = (struct sqlite_store *)base;
+
+    STAILQ_INIT(ret);
+    pthread_mutex_lock(&s->lock);
+    STAILQ_CONCAT(ret, &s->done);
+    pthread_mutex_unlock(&s->lock);
+}
+
+enum rc store_health(struct chat_store *base)
+{
+    struct sqlite_store *s = (struct sqlite_store *)base;
+
+    return (enum rc)atomic_load(&s->health);
+}
+
+void store_end_thread(struct sqlite_store *s)
+{
+    if (!s->has_thread)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->is_stopping = true;
+    pthread_mutex_unlock(&s->lock);
+    pthread_cond_signal(&s->ready);
+    pthread_join(s->thread, NULL);
+    s->has_thread = false;
+}
