@@ -115,12 +115,14 @@ pid_gone()
     return 0
 }
 
-# session_rest PID LOCK: processes of the session that PID led, if they hold our lock open (all that we start do)
+# session_rest PID LOCK: processes of the session that PID led, if they hold our lock open (all that we start do). Those
+# that end while we look are no error.
 session_rest()
 {
     local pid
     for pid in $(find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$2" 2>/dev/null | cut -d / -f 3 | sort -u); do
-        sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | awk -v pid="$pid" -v led="$1" '$4 == led && pid != led { print pid }'
+        sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null |
+            awk -v pid="$pid" -v led="$1" '$4 == led && pid != led { print pid }' || true
     done
 }
 
