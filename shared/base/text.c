@@ -55,6 +55,11 @@ static enum rc utf8_map(struct slice s, utf8proc_option_t options, struct buf *o
     return rc;
 }
 
+enum rc text_nfc(struct slice text, struct buf *out)
+{
+    return utf8_map(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE, out);
+}
+
 static bool is_space(utf8proc_int32_t cp)
 {
     utf8proc_category_t c = utf8proc_category(cp);
@@ -87,7 +92,7 @@ enum rc name_parse(struct slice raw, struct name *ret)
     if (raw.n == 0 || raw.n > (size_t)4 * NAME_MAX_BYTES || memchr(raw.p, 0, raw.n))
         return RC_MALFORMED;
     AUTO(buf_done) struct buf nfc = {0};
-    TRY(utf8_map(raw, UTF8PROC_STABLE | UTF8PROC_COMPOSE, &nfc));
+    TRY(text_nfc(raw, &nfc));
     if (!name_may_be(buf_slice(&nfc)))
         return RC_MALFORMED;
     *ret = (struct name){.n = (uint16_t)nfc.n};

@@ -18,6 +18,9 @@ bool utf8_valid(struct slice s);
 /* Number of characters (code points) of valid UTF-8. */
 size_t utf8_chars(struct slice s);
 
+/* Appends the text in NFC. Errors: MALFORMED (not UTF-8), NO_MEMORY. */
+MUST enum rc text_nfc(struct slice text, struct buf *out);
+
 /* A name of a principal, a service or a room, in its one spelling. No memory of its own, so nothing to release. */
 struct name {
     uint16_t n;                 /* bytes */

@@ -10,6 +10,17 @@ static const char *const label_names[] = {
     [LABEL_TICKET] = "ticket",
     [LABEL_MESSAGE] = "message",
     [LABEL_ROW] = "row",
+    [LABEL_AS_COOKIE] = "as-cookie",
+    [LABEL_AS_PREAUTH] = "as-preauth",
+    [LABEL_AS_REPLY] = "as-reply",
+    [LABEL_TGS_AUTHENTICATOR] = "tgs-authenticator",
+    [LABEL_TGS_REPLY] = "tgs-reply",
+    [LABEL_AP_AUTHENTICATOR] = "ap-authenticator",
+    [LABEL_AP_REPLY] = "ap-reply",
+    [LABEL_EPOCHS] = "epochs",
+    [LABEL_NEW_KEYS] = "new-keys",
+    [LABEL_VAULT] = "vault",
+    [LABEL_AUDIT] = "audit",
 };
 
 void envelope_key_done(struct envelope_key *key)
@@ -39,6 +50,17 @@ static enum rc encode_aad(const uint8_t head[ENVELOPE_HEAD], const struct envelo
     TRY(buf_lp(out, aad->client));
     TRY(buf_lp(out, aad->server));
     return buf_lp(out, aad->context);
+}
+
+enum rc envelope_context(const struct slice *texts, size_t n, struct buf *out)
+{
+    uint8_t digest[SHA256_LEN];
+
+    for (size_t i = 0; i < n; i++) {
+        TRY(sha256(texts[i], digest));
+        TRY(buf_add(out, SLICE(digest)));
+    }
+    return RC_OK;
 }
 
 static enum rc append(const struct envelope_key *key, const struct envelope_aad *aad, struct slice plain,

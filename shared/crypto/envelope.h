@@ -18,9 +18,20 @@
 #define ENVELOPE_OVERHEAD (ENVELOPE_HEAD + AES_BLOCK + AES_BLOCK + AEAD_TAG) /* at most, beside the text */
 
 enum label {
-    LABEL_TICKET,  /* "ticket"  */
-    LABEL_MESSAGE, /* "message" */
-    LABEL_ROW,     /* "row"     */
+    LABEL_TICKET,            /* "ticket"            */
+    LABEL_MESSAGE,           /* "message"           */
+    LABEL_ROW,               /* "row"               */
+    LABEL_AS_COOKIE,         /* "as-cookie"         */
+    LABEL_AS_PREAUTH,        /* "as-preauth"        */
+    LABEL_AS_REPLY,          /* "as-reply"          */
+    LABEL_TGS_AUTHENTICATOR, /* "tgs-authenticator" */
+    LABEL_TGS_REPLY,         /* "tgs-reply"         */
+    LABEL_AP_AUTHENTICATOR,  /* "ap-authenticator"  */
+    LABEL_AP_REPLY,          /* "ap-reply"          */
+    LABEL_EPOCHS,            /* "epochs"            */
+    LABEL_NEW_KEYS,          /* "new-keys"          */
+    LABEL_VAULT,             /* "vault"             */
+    LABEL_AUDIT,             /* "audit"             */
 };
 
 struct envelope_key {
@@ -40,6 +51,13 @@ MUST enum rc envelope_derive(const struct key *key, enum label label, struct env
 /* Appends the raw envelope with a random IV. Errors: LIMIT (a name over 65,535 bytes), CRYPTO, NO_MEMORY. */
 MUST enum rc envelope_seal(const struct envelope_key *key, const struct envelope_aad *aad, struct slice plain,
                            struct buf *out);
+
+/*
+ * A context made of digests: SHA-256 of each text, one behind the other. Appended. Errors: CRYPTO, NO_MEMORY.
+ * What is hashed is named in docs/PROTOCOL.md at the label: texts as they were received, never as they would be
+ * written.
+ */
+MUST enum rc envelope_context(const struct slice *texts, size_t n, struct buf *out);
 
 /* Replaces *ret_plain, wiping it on failure. Errors: MODIFIED, for every way to be wrong. */
 MUST enum rc envelope_open(const struct envelope_key *key, const struct envelope_aad *aad, struct slice envelope,

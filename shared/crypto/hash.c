@@ -43,10 +43,10 @@ enum rc hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_LEN]
 }
 
 /* T(i) = HMAC(PRK, T(i-1) | info | i) */
-static enum rc hkdf_expand(const uint8_t prk[SHA256_LEN], struct slice info, uint8_t *out, size_t out_len)
+enum rc hkdf_expand(const uint8_t prk[SHA256_LEN], struct slice info, uint8_t *out, size_t out_len)
 {
     uint8_t t[SHA256_LEN], counter = 0;
-    enum rc rc = RC_OK;
+    enum rc rc = out_len > HKDF_MAX ? RC_CRYPTO : RC_OK;
 
     for (size_t done = 0; rc == RC_OK && done < out_len;) {
         struct slice parts[3] = {slice_of(t, counter ? SHA256_LEN : 0), info, slice_of(&counter, 1)};
@@ -61,14 +61,18 @@ static enum rc hkdf_expand(const uint8_t prk[SHA256_LEN], struct slice info, uin
     return rc;
 }
 
-enum rc hkdf_sha256(struct slice ikm, struct slice salt, struct slice info, uint8_t *out, size_t out_len)
+enum rc hkdf_extract(struct slice salt, struct slice ikm, uint8_t prk[SHA256_LEN])
 {
     static const uint8_t zeros[SHA256_LEN];
+
+    return hmac_sha256(salt.n ? salt : SLICE(zeros), ikm, prk);
+}
+
+enum rc hkdf_sha256(struct slice ikm, struct slice salt, struct slice info, uint8_t *out, size_t out_len)
+{
     uint8_t prk[SHA256_LEN];
 
-    if (out_len > HKDF_MAX)
-        return RC_CRYPTO;
-    enum rc rc = hmac_sha256(salt.n ? salt : SLICE(zeros), ikm, prk);
+    enum rc rc = hkdf_extract(salt, ikm, prk);
     if (rc == RC_OK)
         rc = hkdf_expand(prk, info, out, out_len);
     wipe(prk, sizeof(prk));

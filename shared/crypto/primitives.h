@@ -36,6 +36,10 @@ MUST enum rc hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256
 /* Source: RFC 5869 (extract and expand). out_len at most 255 * 32. An empty salt is 32 zero bytes. */
 MUST enum rc hkdf_sha256(struct slice ikm, struct slice salt, struct slice info, uint8_t *out, size_t out_len);
 
+/* The two halves, where one extract serves several keys. */
+MUST enum rc hkdf_extract(struct slice salt, struct slice ikm, uint8_t prk[SHA256_LEN]);
+MUST enum rc hkdf_expand(const uint8_t prk[SHA256_LEN], struct slice info, uint8_t *out, size_t out_len);
+
 /* Source: RFC 8018 s.5.2. */
 MUST enum rc pbkdf2_sha256(struct slice password, struct slice salt, uint32_t iterations, uint8_t *out, size_t out_len);
 
