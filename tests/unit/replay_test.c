@@ -252,6 +252,20 @@ static void replay_open__torn_tail_costs_the_last_record_only(void **state)
     }
 }
 
+static void replay_open__something_behind_the_end_is_no_orderly_stop(void **state)
+{
+    (void)state;
+    const char *path = tempdir_file(&dir, "at-stop");
+
+    assert_ok(replay_close(open_file(path, REPLAY_AT_STOP, NOW, false)));
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "torn", 4), 4);
+    assert_int_equal(close(fd), 0);
+    assert_ok(replay_close(open_file(path, REPLAY_AT_STOP, NOW, false)));
+    assert_ok(replay_close(open_file(path, REPLAY_AT_STOP, NOW, true)));
+}
+
 /* Turns one byte of the file over. */
 static void spoil(const char *path, off_t at)
 {
@@ -421,6 +435,7 @@ int main(void)
         TEST(replay_open__a_journal_survives_sigkill),
         TEST(replay_open__a_crash_after_an_orderly_stop_shows),
         TEST(replay_open__torn_tail_costs_the_last_record_only),
+        TEST(replay_open__something_behind_the_end_is_no_orderly_stop),
         TEST(replay_open__refuses_a_damaged_file),
         TEST(replay_open__refuses_another_file),
         TEST(replay_open__refuses_a_file_that_others_can_read),

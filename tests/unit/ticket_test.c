@@ -326,6 +326,20 @@ static enum rc open_with(const struct world *w, const char *field, const char *v
     return open_tgt(w, buf_slice(&again), NOW, &t);
 }
 
+static void ticket_open__refuses_a_text_that_is_too_long(void **state)
+{
+    struct world *w = *state;
+    char padding[TICKET_TEXT_MAX];
+
+    memset(padding, 'x', sizeof(padding));
+    padding[0] = padding[sizeof(padding) - 2] = '"';
+    padding[sizeof(padding) - 1] = 0;
+    assert_rc(open_with(w, "padding", padding), RC_MODIFIED);
+    padding[TICKET_TEXT_MAX / 4] = '"';
+    padding[TICKET_TEXT_MAX / 4 + 1] = 0;
+    assert_ok(open_with(w, "padding", padding));
+}
+
 static void ticket_open__refuses_a_missing_field(void **state)
 {
     struct world *w = *state;
@@ -443,6 +457,7 @@ int main(void)
         TEST(ticket_open__refuses_the_other_kind),
         TEST(ticket_open__refuses_another_key_version),
         TEST(ticket_open__refuses_an_envelope_of_another_label),
+        TEST(ticket_open__refuses_a_text_that_is_too_long),
         TEST(ticket_open__refuses_a_missing_field),
         TEST(ticket_open__refuses_fields_that_disagree),
         TEST(ticket_open__refuses_a_ticket_past_its_end_and_tells_whose),
