@@ -29,8 +29,8 @@ struct chat_conn {
     uint64_t online_version; /* what it told */
     uint64_t since_ping;     /* the chat's last ping when this connection logged in */
     uint64_t shares_ping;    /* the ping behind the shares that waited for its login; 0: they were not sent to it */
-    int64_t errors_since_ms;
-    uint32_t errors;
+    uint64_t errors_n;       /* frames refused */
+    int64_t *errors_ms;      /* when: the last CHAT_ERRORS_MAX of them, in a ring; NULL: none yet */
 };
 
 struct chat_user {
