@@ -49,6 +49,10 @@
     N(chat, user_data_max, 1048576, 1024, 67108864, "bytes that one user may save on the server, keys included")       \
     N(policy, classic_tgt_lifetime, 3600, 60, 604800, "seconds that a classic TGT lives")                              \
     N(policy, classic_service_lifetime, 3600, 60, 604800, "seconds that a classic service ticket lives, cut to its TGT's end") \
+    N(policy, sealed_tgt_lifetime, 36000, 60, 604800, "seconds that a sealed TGT lives")                               \
+    N(policy, sealed_renew_lifetime, 604800, 0, 31536000, "seconds from its login on that a sealed TGT may be renewed; 0: never") \
+    N(policy, sealed_service_lifetime, 3600, 60, 604800, "seconds that a sealed service ticket lives, cut to its TGT's end") \
+    N(policy, pbkdf2_iterations, 600000, 200000, 10000000, "PBKDF2 iterations of new sealed keys; clients refuse fewer than 200000") \
     N(policy, keytab_delay, 60, 0, 86400, "seconds after which a rotated service key is used, so that keytabs are read before") \
     T(proxy, trusted, "", "addresses or networks (a.b.c.d/n) whose X-Forwarded-For is believed, separated by spaces")  \
     T(log, level, "info", "debug, info, warn or error")
