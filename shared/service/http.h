@@ -32,6 +32,10 @@ struct http_reply {
 /* Turns the code into the JSON error of the protocol. The reply's body is replaced. */
 void http_reply_error(struct http_reply *reply, enum rc rc, const char *op_id);
 
+/* The same with members of its own: `more` writes them into the open object. */
+void http_reply_refuse(struct http_reply *reply, enum rc rc, const char *op_id,
+                       void (*more)(const void *ctx, struct jw *w), const void *ctx);
+
 struct http_route {
     const char *path; /* served with and without a slash at its end */
     void (*post)(void *ctx, const struct http_request *req, struct http_reply *reply);
