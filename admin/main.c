@@ -20,7 +20,7 @@
 #define PRINT_BITS    (BIT(OPT_MARKDOWN) | BIT(OPT_EXAMPLE))
 #define EVERYWHERE    (BIT(OPT_HELP) | BIT(OPT_VERSION) | BIT(OPT_STATE) | BIT(OPT_CONFIG) | BIT(OPT_JSON))
 #define EXCLUDE_N     3
-#define HELP_COLUMN   28
+#define HELP_COLUMN   32
 
 static const struct {
     const char *name, *value, *help; /* value: NULL for a flag */

@@ -340,7 +340,7 @@ static enum rc tgs_key_row(struct as_store *s, enum as_statement which, int64_t 
     return RC_OK;
 }
 
-enum rc as_store_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
+static enum rc read_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
 {
     return tgs_key_row(s, ST_TGS_KEY, now_s, ret);
 }
@@ -358,4 +358,20 @@ enum rc as_store_data_version(struct as_store *s, int64_t *ret)
     TRY(db_step(st, &found));
     *ret = db_int(st, 0);
     return found ? RC_OK : RC_DB;
+}
+
+/* The same second and the same data give the same key; the read of the login before has noticed when they changed. */
+enum rc as_store_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
+{
+    unsigned version = 0;
+
+    (void)sqlite3_file_control(s->db.h, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+    if (!s->tgs.key.n || s->tgs.now_s != now_s || s->tgs.version != version) {
+        s->tgs.key.n = 0;
+        TRY(read_tgs_key(s, now_s, &s->tgs.key));
+        s->tgs.now_s = now_s;
+        s->tgs.version = version;
+    }
+    *ret = s->tgs.key;
+    return RC_OK;
 }

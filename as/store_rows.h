@@ -49,6 +49,11 @@ struct as_store {
     uint32_t iterations;      /* of new keys: told for unknown names while nobody has a sealed key */
     uint8_t fake[SHA256_LEN]; /* the secret of made-up salts: from the decoy's sealed key */
     sqlite3_stmt *st[ST_COUNT];
+    struct {
+        struct key key; /* n 0: none */
+        int64_t now_s;
+        unsigned version; /* of the data that it was read from */
+    } tgs;                /* the last answer of as_store_tgs_key */
 };
 
 /* Columns 0..8 of a principal (PRINCIPAL_COLUMNS, kvno). Errors: DB (a row that we never wrote). */

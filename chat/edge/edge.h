@@ -20,11 +20,15 @@ struct edge_options {
     struct keytab_file *keytab; /* looked at once a second, and on SIGHUP */
 };
 
+/* What the loader of the configuration cannot know to be wrong. Errors: BAD_CONFIG (told in error). */
+MUST enum rc edge_check_config(const struct conf *conf, struct buf *error);
+
 /* Binds the port and makes the loop; nothing is accepted yet. Errors: IO, BAD_CONFIG (told in error). */
 struct edge;
 MUST enum rc edge_open(const struct edge_options *options, struct edge **ret, struct buf *error);
 
-/* Runs until SIGTERM or SIGINT and the drain after it: stops accepting, has the store do what is queued, closes 4000. */
+/* Runs until SIGTERM or SIGINT and the drain after it: stops accepting, has the store do what is queued, closes 4000.
+ */
 MUST enum rc edge_run(struct edge *e);
 void edge_close(struct edge *e);
 

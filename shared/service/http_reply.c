@@ -14,7 +14,7 @@ static const struct {
 } messages[] = {
     {"KRB_ERR_MALFORMED",           "The server cannot read this request: check path, method, size, and that every field is "
                           "there and properly encoded."                                    },
-    {"KDC_ERR_PREAUTH_REQUIRED",    "Prove who you are with the parameters that are given here."                    },
+    {"KDC_ERR_PREAUTH_REQUIRED",    "Prove who you are with what is given here."                                    },
     {"KDC_ERR_PREAUTH_FAILED",      "Name and password do not match, or this account may not log in this way."      },
     {"KRB_AP_ERR_SKEW",             "The clock of this device differs too much from the server's (see server_time)."},
     {"KRB_AP_ERR_REPEAT",           "This request was used before: make a new one with the present time."           },
@@ -34,13 +34,7 @@ static const char *message_of(const char *wire)
     return "The server failed: its log tells more under op_id.";
 }
 
-void http_reply_error(struct http_reply *reply, enum rc rc, const char *op_id)
-{
-    http_reply_refuse(reply, rc, op_id, NULL, NULL);
-}
-
-void http_reply_refuse(struct http_reply *reply, enum rc rc, const char *op_id,
-                       void (*more)(const void *ctx, struct jw *w), const void *ctx)
+struct jw http_reply_error_open(struct http_reply *reply, enum rc rc, const char *op_id)
 {
     const char *wire = rc_wire(rc);
 
@@ -55,11 +49,20 @@ void http_reply_refuse(struct http_reply *reply, enum rc rc, const char *op_id,
     jw_text(&w, "message", slice_text(message_of(wire)));
     jw_text(&w, "op_id", slice_text(op_id));
     jw_int(&w, "server_time", clock_s());
-    if (more)
-        more(ctx, &w);
-    jw_close(&w, '}');
-    if (jw_end(&w) != RC_OK)
+    return w;
+}
+
+void http_reply_error_close(struct http_reply *reply, struct jw *w)
+{
+    jw_close(w, '}');
+    if (jw_end(w) != RC_OK)
         buf_reset(&reply->body); /* the status still tells */
+}
+
+void http_reply_error(struct http_reply *reply, enum rc rc, const char *op_id)
+{
+    struct jw w = http_reply_error_open(reply, rc, op_id);
+    http_reply_error_close(reply, &w);
 }
 
 static bool add(struct MHD_Response *r, const char *name, const char *value)

@@ -299,8 +299,11 @@ def feed(state):
 
 # --- profiles ---
 
-def test_a_password_makes_keys_for_every_profile_of_the_realm(state, empty):
+def test_a_password_makes_keys_for_every_profile_of_the_realm(state):
     assert state.add("alice")["profiles"] == ["sealed", "classic"]
+
+
+def test_a_sealed_only_realm_makes_no_classic_keys(empty):
     empty.ok("init", "--sealed-only")
     assert "profiles = sealed\n" in (empty / "kerb.conf").read_text()
     assert empty.add("alice")["profiles"] == ["sealed"]
