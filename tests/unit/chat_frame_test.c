@@ -203,8 +203,9 @@ static void frame__is_accepted_once(void **state)
     AUTO(buf_done) struct buf raw = {0};
     /* the text ends with its block, so the padding is one of its own; "@" becomes 19 letters */
     AUTO(buf_done)
-    struct buf box = kit_frame(
-        kit, "{ \"type\":\"new_message\",\"timestamp\":\"@\",\"room\":\"r\",\"message\":\"pay\" }           ", WIRE_NOW);
+    struct buf box =
+        kit_frame(kit, "{ \"type\":\"new_message\",\"timestamp\":\"@\",\"room\":\"r\",\"message\":\"pay\" }           ",
+                  WIRE_NOW);
 
     assert_ok(base64_decode_lenient(buf_slice(&box), &raw));
     assert_int_equal(raw.n % 16, 0);
@@ -232,7 +233,8 @@ static void frame__is_accepted_once(void **state)
     replay(kit, &raw, WIRE_NOW, RC_REPEAT);
 
     /* the same text again, honestly sealed, is another frame */
-    assert_ok(kit_send(kit, "{ \"type\":\"new_message\",\"timestamp\":\"@\",\"room\":\"r\",\"message\":\"pay\" }           "));
+    assert_ok(kit_send(
+        kit, "{ \"type\":\"new_message\",\"timestamp\":\"@\",\"room\":\"r\",\"message\":\"pay\" }           "));
 }
 
 static void stamp__may_lie_ten_seconds_behind_the_newest(void **state)
