@@ -1,4 +1,6 @@
 """deploy/up and deploy/down from the outside, with the examples as clients: what a newcomer does, and what goes wrong."""
+import base64
+import hashlib
 import json
 import os
 import random
@@ -8,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -173,6 +176,47 @@ def test_login_example_tells_a_wrong_password(stack, users):
         assert "401" in done.stderr and "KDC_ERR_PREAUTH_FAILED" in done.stderr
     done = stack.login("bob", "b", "tgs")
     assert done.returncode == 1 and "KDC_ERR_S_PRINCIPAL_UNKNOWN" in done.stderr
+
+
+def test_login_example_keeps_the_password_out_of_arguments(stack, users, tmp_path):
+    """Programs of the same names in front of the real ones write down what they are called with."""
+    stack.start("--users", users)
+    log, bin_ = tmp_path / "arguments", tmp_path / "bin"
+    bin_.mkdir()
+    for name in ("openssl", "curl", "jq", "sed", "od", "head", "tail", "cat", "tr"):
+        (bin_ / name).write_text(f'#!/bin/bash\necho "${{0##*/}} $*" >>{log}\nexec /usr/bin/{name} "$@"\n')
+        (bin_ / name).chmod(0o755)
+    done = subprocess.run([DEPLOY / "examples/login.sh", "--url", stack.url(""), "alice"], input="ahoi: pässword \n",
+                          env={**ENV, "PATH": f"{bin_}:{os.environ['PATH']}"}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    seen = log.read_text()
+    assert "openssl enc -aes-128-cbc" in seen and "curl" in seen
+    answer = json.loads(done.stdout)
+    user_key = hashlib.sha256("ahoi: pässword ".encode()).digest()[:16]
+    service_key = base64.b64decode(answer["client_service_sk"])
+    for secret in ("pässword", answer["client_service_sk"], user_key.hex(), service_key.hex(), answer["service_ticket"]):
+        assert secret not in seen
+
+
+def test_what_nginx_answers_itself_has_the_protocols_form(stack):
+    stack.start()
+
+    def post(path, body):
+        request = urllib.request.Request(stack.url(path), body)
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10)
+        answer = json.loads(error.value.read())
+        assert abs(answer["server_time"] - time.time()) < 60 and answer["op_id"] and answer["message"]
+        return error.value.code, answer["error"]
+
+    assert post("/nothing", b"x") == (404, "KRB_ERR_MALFORMED")
+    assert post("/as/login", b"x" * 16385) == (413, "KRB_ERR_MALFORMED")
+    assert post("/as/login", b"x" * 16384) == (400, "KRB_ERR_MALFORMED")  # the AS itself
+    os.kill(stack.pid("up"), signal.SIGSTOP)  # else it would stop the others, too
+    os.kill(stack.pid("tgs"), signal.SIGKILL)
+    wait_until(lambda: is_free(stack.port + 722))
+    assert post("/tgs", b"x") == (502, "KRB_ERR_GENERIC")
+    os.kill(stack.pid("up"), signal.SIGCONT)
 
 
 def test_chat_example_keeps_a_sealed_room_over_a_restart(stack, users, tmp_path):
