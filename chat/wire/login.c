@@ -40,7 +40,7 @@ static enum rc check_authenticator(const struct wire_conn *c, struct slice box, 
 /* From here on the connection is the ticket's client. */
 static enum rc adopt(struct wire_conn *c, const struct ticket *t)
 {
-    c->stamps = stamps_hold(c->wire->stamps, t->id);
+    c->stamps = stamps_hold(c->wire->stamps, t->id, t->client_id);
     c->name = slice_dup(name_slice(&t->client));
     if (!c->stamps || !c->name)
         return RC_NO_MEMORY;

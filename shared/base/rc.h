@@ -22,6 +22,9 @@
     X(CLIENT_DISABLED,  401, "KDC_ERR_PREAUTH_FAILED",        "client principal is disabled")                          \
     X(NO_CLIENT_KEY,    401, "KDC_ERR_PREAUTH_FAILED",        "client principal has no key of this profile")           \
     X(REFLECTED,        401, "KDC_ERR_PREAUTH_FAILED",        "pre-authentication is a reply of ours")                 \
+    X(PREAUTH_REQUIRED, 401, "KDC_ERR_PREAUTH_REQUIRED",      "no proof, or none with a usable cookie")                \
+    X(PROFILE_OFF,      401, "KDC_ERR_PREAUTH_FAILED",        "realm does not allow this profile")                     \
+    X(DOWNGRADE,        401, "KDC_ERR_PREAUTH_FAILED",        "client was shown another offer than ours")              \
     X(SKEW,             401, "KRB_AP_ERR_SKEW",               "client clock is outside the allowed skew")              \
     X(REPEAT,           401, "KRB_AP_ERR_REPEAT",             "request was seen before")                               \
     X(TKT_EXPIRED,      401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is past its end")                                \

@@ -8,7 +8,7 @@
 #ifndef KERB_SERVICE_CONF_H
 #define KERB_SERVICE_CONF_H
 
-#include "shared/base/text.h"
+#include "shared/crypto/key.h"
 
 #define CONF_FILE_MAX (64 * 1024) /* bytes */
 #define CONF_TEXT_MAX 512         /* bytes of a value */
@@ -22,6 +22,8 @@
     T(realm, state, "", "directory of the state; empty: where this file lies")                                         \
     N(realm, clock_skew, 600, 1, 86400, "seconds that a classic client's clock may be behind")                         \
     N(realm, clock_skew_ahead, 600, 1, 50400, "seconds that it may be ahead; up to 14 h for phones that stamp local time") \
+    T(realm, profiles, "sealed, classic", "profiles that users may log in with, separated by commas; new passwords get a key for each") \
+    T(realm, registration, "closed", "who may make an account of his own: closed (nobody), invite (whoever has a code), open (everybody)") \
     B(realm, check_address, false, "refuse a ticket that comes from another address than it was issued to")            \
     T(as, listen, "127.0.0.1:8801", "address:port of kerb-as")                                                         \
     T(as, inner, "127.0.0.1:8811", "address:port on loopback of kerb-as's inner listener: the feed of changes; empty: none") \
@@ -73,6 +75,18 @@ struct conf {
 #undef B
     struct name realm; /* realm_name, parsed */
 };
+
+/* A profile is its etype; several are a set of bits. */
+#define PROFILE_BIT(etype) (1U << (etype))
+#define PROFILE_SEALED     PROFILE_BIT(ETYPE_AES128_CBC_HS256)
+#define PROFILE_CLASSIC    PROFILE_BIT(ETYPE_AES128_CBC)
+
+/* "sealed" or "classic". */
+const char *profile_name(enum etype etype);
+
+/* [realm] profiles as a set. Errors: BAD_CONFIG (an unknown word, a word twice, none). */
+MUST enum rc conf_profiles_parse(const char *text, unsigned *ret);
+unsigned conf_profiles(const struct conf *conf); /* of a configuration that was read */
 
 /* The defaults. */
 void conf_default(struct conf *ret);
