@@ -24,7 +24,8 @@ struct edge_options {
 struct edge;
 MUST enum rc edge_open(const struct edge_options *options, struct edge **ret, struct buf *error);
 
-/* Runs until SIGTERM or SIGINT and the drain after it: stops accepting, has the store do what is queued, closes 4000. */
+/* Runs until SIGTERM or SIGINT and the drain after it: stops accepting, has the store do what is queued, closes 4000.
+ */
 MUST enum rc edge_run(struct edge *e);
 void edge_close(struct edge *e);
 
