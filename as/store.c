@@ -111,6 +111,7 @@ void as_store_close(struct as_store *s)
         return;
     db_close(&s->db);
     master_free(s->master);
+    key_done(&s->tgs.key);
     free(s);
 }
 
@@ -232,7 +233,7 @@ enum rc as_store_login(struct as_store *s, const struct name *name, enum etype e
     return RC_OK;
 }
 
-enum rc as_store_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
+static enum rc read_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_TGS_KEY];
     bool found;
@@ -244,5 +245,21 @@ enum rc as_store_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
     struct row_ref ref = as_tgs_key_ref((uint32_t)db_int(st, 0));
     TRY(as_key_open(s, &ref, ETYPE_AES128_CBC_HS256, db_blob(st, 2), ret));
     ret->valid_from = db_int(st, 1);
+    return RC_OK;
+}
+
+/* The same second and the same data give the same key; the read of the login before has noticed when they changed. */
+enum rc as_store_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
+{
+    unsigned version = 0;
+
+    (void)sqlite3_file_control(s->db.h, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+    if (!s->tgs.key.n || s->tgs.now_s != now_s || s->tgs.version != version) {
+        s->tgs.key.n = 0;
+        TRY(read_tgs_key(s, now_s, &s->tgs.key));
+        s->tgs.now_s = now_s;
+        s->tgs.version = version;
+    }
+    *ret = s->tgs.key;
     return RC_OK;
 }

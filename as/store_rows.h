@@ -27,6 +27,11 @@ struct as_store {
     struct db db;
     struct master *master;
     sqlite3_stmt *st[ST_COUNT];
+    struct {
+        struct key key; /* n 0: none */
+        int64_t now_s;
+        unsigned version; /* of the data that it was read from */
+    } tgs;                /* the last answer of as_store_tgs_key */
 };
 
 /* The principal of columns 0..7 (PRINCIPAL_COLUMNS, kvno). Errors: DB (a row that we never wrote). */

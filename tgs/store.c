@@ -83,6 +83,7 @@ void tgs_store_close(struct tgs_store *s)
         return;
     db_close(&s->db);
     master_free(s->master);
+    key_done(&s->target.key);
     free(s);
 }
 
@@ -161,7 +162,7 @@ enum rc tgs_store_key(struct tgs_store *s, const struct tgs_service *svc, int64_
     return RC_OK;
 }
 
-enum rc tgs_store_target(struct tgs_store *s, const struct name *name, int64_t now_s, struct key *ret)
+static enum rc read_target(struct tgs_store *s, const struct name *name, int64_t now_s, struct key *ret)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_TARGET];
     bool found;
@@ -178,5 +179,17 @@ enum rc tgs_store_target(struct tgs_store *s, const struct name *name, int64_t n
         return RC_NO_KEY;
     TRY(tgs_key_open(s, name_slice(name), kvno, db_blob(st, 3), ret));
     ret->valid_from = db_int(st, 2);
+    return RC_OK;
+}
+
+enum rc tgs_store_target(struct tgs_store *s, const struct name *name, int64_t now_s, struct key *ret)
+{
+    if (!s->target.key.n || s->target.now_s != now_s || !slice_eq(name_slice(&s->target.name), name_slice(name))) {
+        s->target.key.n = 0;
+        TRY(read_target(s, name, now_s, &s->target.key));
+        s->target.name = *name;
+        s->target.now_s = now_s;
+    }
+    *ret = s->target.key;
     return RC_OK;
 }

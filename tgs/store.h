@@ -33,7 +33,10 @@ MUST enum rc tgs_store_find(struct tgs_store *s, const struct name *name, struct
 /* The version to seal with now: the newest whose valid_from has come. Errors: NO_KEY, BAD_ROW. */
 MUST enum rc tgs_store_key(struct tgs_store *s, const struct tgs_service *svc, int64_t now_s, struct key *ret);
 
-/* Both in one read. Errors: NO_SERVICE, SERVICE_DISABLED, NO_KEY, BAD_ROW. */
+/*
+ * Both in one read. A handle gives the key that it found again for the rest of the second: what another process changes
+ * is seen in the next one. Errors: NO_SERVICE, SERVICE_DISABLED, NO_KEY, BAD_ROW.
+ */
 MUST enum rc tgs_store_target(struct tgs_store *s, const struct name *name, int64_t now_s, struct key *ret);
 
 /* --- kerbadm's side; each call is one transaction --- */

@@ -20,6 +20,7 @@ static enum rc insert_key(struct tgs_store *s, int64_t service, const struct nam
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_ADD_KEY];
     struct row_ref ref = tgs_key_ref(name_slice(name), kvno);
 
+    s->target.key.n = 0;
     TRY(key_random(ETYPE_AES128_CBC_HS256, kvno, valid_from_s, &key));
     TRY(row_seal(s->master, &ref, key_slice(&key), &sealed));
     TRY(db_bind_int(st, 1, service));

@@ -20,6 +20,11 @@ struct tgs_store {
     struct db db;
     struct master *master;
     sqlite3_stmt *st[ST_COUNT];
+    struct {
+        struct key key; /* n 0: none */
+        struct name name;
+        int64_t now_s;
+    } target; /* the last answer of tgs_store_target */
 };
 
 /* What a service key's row is bound to: name, type, version. */

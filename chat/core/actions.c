@@ -132,12 +132,15 @@ struct slice label_for(const struct chat_conn *conn, struct slice label)
 
 static void count_error(struct chat *chat, struct chat_conn *conn)
 {
-    if (chat->now_ms - conn->errors_since_ms > CHAT_ERRORS_WINDOW_MS) {
-        conn->errors_since_ms = chat->now_ms;
-        conn->errors = 0;
+    if (!conn->errors_ms) {
+        conn->errors_ms = calloc(CHAT_ERRORS_MAX, sizeof(*conn->errors_ms));
+        if (!conn->errors_ms)
+            abort();
     }
-    if (++conn->errors > CHAT_ERRORS_MAX)
+    int64_t *oldest = &conn->errors_ms[conn->errors_n % CHAT_ERRORS_MAX];
+    if (conn->errors_n++ >= CHAT_ERRORS_MAX && chat->now_ms - *oldest <= CHAT_ERRORS_WINDOW_MS)
         act_close(chat, conn, CLOSE_PROTOCOL);
+    *oldest = chat->now_ms;
 }
 
 void say_error(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,

@@ -2,8 +2,9 @@
  * Shares on their way to their owners.
  *
  * A share lies sealed in the store until a ping that was sent behind it has been answered. Pings are numbered over the
- * whole chat. All of a user's connections are sent a share under one number, so the answer of any of them will do, as
- * long as that connection was there when the share was sent.
+ * whole chat. When a room is made, all connections of a member are sent his share under one number; a connection that
+ * logs in later is sent all that wait for him under one of its own. The answer of any of them will do, but only to the
+ * number under which that very connection was sent the share.
  */
 #include "chat/core/internal.h"
 
@@ -85,16 +86,27 @@ void done_load_shares(struct chat *chat, struct chat_job *job)
 
     if (!conn || job->rc != RC_OK) /* his next login gets them again */
         return;
-    uint64_t ping = ++chat->pings;
+    bool all = true;
     for (size_t i = 0; i < job->pairs_n; i++) {
-        struct chat_member *m = member_of(conn->user, buf_slice(&job->pairs[i].key));
-        if (!m || !m->pending || m->leaving || m->room->state != ROOM_LIVE)
+        const struct chat_member *m = member_of(conn->user, buf_slice(&job->pairs[i].key));
+        if (!m || !m->pending)
             continue;
-        act_send(chat, conn, new_room_push(chat, m->room, buf_slice(&job->pairs[i].value)));
-        m->delivery_ping = ping;
+        if (!m->leaving && m->room->state == ROOM_LIVE)
+            act_send(chat, conn, new_room_push(chat, m->room, buf_slice(&job->pairs[i].value)));
+        else
+            all = false; /* it is on its way out; should that fail, this share was not sent */
     }
-    if (job->pairs_n)
-        act_ping(chat, conn, ping);
+    if (job->pairs_n == 0)
+        return;
+    act_ping(chat, conn, ++chat->pings);
+    if (all)
+        conn->shares_ping = chat->pings;
+}
+
+/* The number of the ping behind this share on this connection; 0: it was not sent there. */
+static uint64_t ping_behind(const struct chat_member *m, const struct chat_conn *conn)
+{
+    return m->delivery_ping > conn->since_ping ? m->delivery_ping : conn->shares_ping;
 }
 
 void delivery_pong(struct chat *chat, struct chat_conn *conn, uint64_t ping)
@@ -104,12 +116,13 @@ void delivery_pong(struct chat *chat, struct chat_conn *conn, uint64_t ping)
     if (!conn->user || ping > chat->pings)
         return;
     TAILQ_FOREACH (m, &conn->user->rooms, of_user) {
-        if (!m->pending || m->delivery_ping <= conn->since_ping || ping < m->delivery_ping)
+        uint64_t behind = ping_behind(m, conn);
+        if (!m->pending || m->erasing || behind == 0 || ping < behind)
             continue;
         struct chat_job *job = room_job(m->room, JOB_DROP_SHARE);
         memcpy(job->who, conn->user->client_id, ID_LEN);
         act_job(chat, job);
-        m->delivery_ping = 0;
+        m->erasing = true;
     }
 }
 
@@ -119,7 +132,9 @@ void done_drop_share(struct chat *chat, struct chat_job *job)
     const struct chat_user *user = user_by_id(chat, job->who);
     struct chat_member *m = room && user ? room_member(room, user) : NULL;
 
-    if (!m || !m->pending || job->rc != RC_OK) /* not erased: the next login tries again */
+    if (m)
+        m->erasing = false;
+    if (!m || !m->pending || job->rc != RC_OK) /* not erased: the next answer to a ping tries again */
         return;
     m->pending = false;
     m->room->pending_n--;

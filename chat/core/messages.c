@@ -71,10 +71,13 @@ void cmd_new_message(const struct call *c)
 }
 
 /* A message that could not be stored leaves a hole behind it: wait until all that were under way have come back. */
-static void settle(struct chat_room *room, bool stored)
+static void settle(struct chat_room *room, const struct chat_job *job)
 {
     room->messages_n--;
-    room->resync |= !stored;
+    if (job->rc == RC_OK)
+        room->head = job->message.seq;
+    else
+        room->resync = true;
     if (room->resync && room->messages_n == 0) {
         room->seq = room->head;
         room->resync = false;
@@ -87,7 +90,7 @@ void done_add_message(struct chat *chat, struct chat_job *job)
     struct chat_conn *asker = conn_by_serial(chat, job->conn);
 
     if (room)
-        settle(room, job->rc == RC_OK);
+        settle(room, job);
     if (job->rc != RC_OK) {
         say_error(chat, asker, CMD_NEW_MESSAGE, buf_slice(&job->label), CODE_INTERNAL, slice_of(NULL, 0));
         return;
@@ -97,15 +100,12 @@ void done_add_message(struct chat *chat, struct chat_job *job)
     *row = job->message;
     row->box = (struct buf){0};
     *message = shown(row, arena_copy(&chat->arena, buf_slice(&job->text)));
-    if (room) {
-        room->head = job->message.seq;
-        if (room->open && room->opening == job->opening) {
-            struct chat_push *push = push_new(chat, PUSH_NEW_MESSAGE);
-            push->room = room;
-            push->messages = message;
-            push->messages_n = 1;
-            act_send_members(chat, room, push, NULL);
-        }
+    if (room && room->open && room->opening == job->opening) {
+        struct chat_push *push = push_new(chat, PUSH_NEW_MESSAGE);
+        push->room = room;
+        push->messages = message;
+        push->messages_n = 1;
+        act_send_members(chat, room, push, NULL);
     }
     say_ack(chat, asker, CMD_NEW_MESSAGE, buf_slice(&job->label), room, message);
 }
@@ -146,18 +146,31 @@ static const struct chat_shown_message *open_rows(struct chat *chat, const struc
     return list;
 }
 
+/* Why a history that came back is not shown; CODE_COUNT: it is. */
+static enum chat_code history_refusal(const struct chat_room *room, const struct chat_job *job)
+{
+    if (!room || room->state != ROOM_LIVE)
+        return CODE_NOT_FOUND;
+    if (job->rc != RC_OK)
+        return CODE_INTERNAL;
+    return room->open && room->opening == job->opening ? CODE_COUNT : CODE_ROOM_CLOSED;
+}
+
 void done_load_history(struct chat *chat, struct chat_job *job)
 {
     struct chat_room *room = job_room(chat, job);
     struct chat_conn *asker = conn_by_serial(chat, job->conn);
 
-    if (!room || room->state != ROOM_LIVE || !room->open || room->opening != job->opening || job->rc != RC_OK) {
-        enum chat_code code = job->rc != RC_OK ? CODE_INTERNAL : CODE_ROOM_CLOSED;
+    enum chat_code code = history_refusal(room, job);
+    bool is_refused = code != CODE_COUNT;
+    if (!is_refused && asker && !room_member(room, asker->user))
+        code = CODE_NOT_FOUND; /* he left meanwhile; the others are shown it all the same */
+    if (code != CODE_COUNT) {
         say_error(chat, asker, CMD_GO_ROOM, buf_slice(&job->label), code, slice_of(NULL, 0));
-        return;
-    }
-    if (asker && !room_member(room, asker->user))
         asker = NULL;
+    }
+    if (is_refused)
+        return;
     struct chat_push *push = push_new(chat, PUSH_ROOM_MESSAGES);
     push->room = room;
     push->messages = open_rows(chat, room, job, &push->messages_n);

@@ -30,8 +30,9 @@ struct chat_conn {
     int64_t online_sent_ms;  /* the last `online` */
     uint64_t online_version; /* what it told */
     uint64_t since_ping;     /* the chat's last ping when this connection logged in */
-    int64_t errors_since_ms;
-    uint32_t errors;
+    uint64_t shares_ping;    /* the ping behind the shares that waited for its login; 0: they were not sent to it */
+    uint64_t errors_n;       /* frames refused */
+    int64_t *errors_ms;      /* when: the last CHAT_ERRORS_MAX of them, in a ring; NULL: none yet */
 };
 
 struct chat_user {
@@ -58,7 +59,8 @@ struct chat_member {
     bool presenter;            /* has presented his share since he is online */
     bool leaving;              /* no member any more for his requests; the store is being told */
     struct shamir_share share; /* of a presenter while the room is closed; else wiped */
-    uint64_t delivery_ping;    /* of the ping sent behind his new_room; 0: not sent since the start */
+    bool erasing;              /* it was; the store is being told */
+    uint64_t delivery_ping;    /* of the ping behind the new_room that all his connections of then were sent; 0: none */
 };
 
 enum chat_room_state { ROOM_CREATING, ROOM_LIVE, ROOM_DELETING, ROOM_GONE };

@@ -150,6 +150,7 @@ void conn_free(struct chat *chat, struct chat_conn *conn)
     conn_depart(chat, conn);
     RB_REMOVE(conns_by_serial, &chat->conns_by_serial, conn);
     chat->conns_n--;
+    free(conn->errors_ms);
     free(conn);
 }
 
@@ -160,6 +161,7 @@ void people_free(struct chat *chat)
 
     while ((conn = RB_MIN(conns_by_serial, &chat->conns_by_serial))) {
         RB_REMOVE(conns_by_serial, &chat->conns_by_serial, conn);
+        free(conn->errors_ms);
         free(conn);
     }
     while ((user = RB_MIN(users_by_id, &chat->users_by_id))) {

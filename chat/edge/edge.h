@@ -20,6 +20,9 @@ struct edge_options {
     struct keytab_file *keytab; /* looked at once a second, and on SIGHUP */
 };
 
+/* What the loader of the configuration cannot know to be wrong. Errors: BAD_CONFIG (told in error). */
+MUST enum rc edge_check_config(const struct conf *conf, struct buf *error);
+
 /* Binds the port and makes the loop; nothing is accepted yet. Errors: IO, BAD_CONFIG (told in error). */
 struct edge;
 MUST enum rc edge_open(const struct edge_options *options, struct edge **ret, struct buf *error);

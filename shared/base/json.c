@@ -129,17 +129,25 @@ static enum rc escape(struct buf *out, uint8_t c)
     }
 }
 
+/* The first byte from i on that needs an escape, or the end. */
+static size_t plain_run(struct slice s, size_t i)
+{
+    while (i < s.n && !needs_escape(s.p[i]))
+        i++;
+    return i;
+}
+
 static enum rc quoted(struct buf *out, struct slice s)
 {
-    TRY(buf_byte(out, '"'));
-    for (size_t i = 0; i < s.n;) {
-        size_t run = i;
-        while (run < s.n && !needs_escape(s.p[run]))
-            run++;
-        TRY(buf_add(out, slice_of(s.p + i, run - i)));
-        if (run < s.n)
-            TRY(escape(out, s.p[run++]));
-        i = run;
+    size_t run = plain_run(s, 0);
+
+    TRY(buf_reserve(out, s.n + 2)); /* most texts need no escape: then nothing grows below */
+    out->p[out->n++] = '"';
+    TRY(buf_add(out, slice_of(s.p, run)));
+    for (size_t i = run; i < s.n; i = run) {
+        TRY(escape(out, s.p[i]));
+        run = plain_run(s, i + 1);
+        TRY(buf_add(out, slice_of(s.p + i + 1, run - i - 1)));
     }
     return buf_byte(out, '"');
 }
@@ -181,8 +189,18 @@ void jw_text(struct jw *w, const char *name, struct slice value)
 
 void jw_int(struct jw *w, const char *name, int64_t value)
 {
-    if (next(w, name))
-        put(w, buf_printf(w->out, "%lld", (long long)value));
+    uint8_t digits[20];
+    size_t at = sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    if (!next(w, name))
+        return;
+    do
+        digits[--at] = (uint8_t)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        digits[--at] = '-';
+    put(w, buf_add(w->out, slice_of(digits + at, sizeof digits - at)));
 }
 
 void jw_bool(struct jw *w, const char *name, bool value)

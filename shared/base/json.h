@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "shared/base/buf.h"
+#include "shared/base/text.h"
 
 #define JSON_DEPTH_HTTP 8  /* nesting of request bodies; PROTOCOL.md section 1 */
 #define JSON_DEPTH_CHAT 16 /* nesting of chat frames */
@@ -59,5 +59,26 @@ void jw_base64url(struct jw *w, const char *name, struct slice bytes);
 void jw_time(struct jw *w, const char *name, int64_t unix_s);   /* classic text */
 void jw_raw(struct jw *w, const char *name, struct slice json); /* a value that is JSON already */
 MUST enum rc jw_end(const struct jw *w);
+
+/*
+ * The reader of what jw has written and nobody can have changed since, as the text of a ticket: members in the order
+ * of the calls, no blanks. It needs no memory. For all other JSON there is json_parse_object(). Errors stick: after
+ * the first, all calls give nothing, and jr_end tells (MALFORMED). What stands behind the last member read is ignored.
+ */
+struct jr {
+    struct slice rest;
+    enum rc rc;
+    bool comma;
+};
+
+struct jr jr_start(struct slice text);
+bool jr_is(const struct jr *r, const char *name); /* is this the next member? */
+void jr_open(struct jr *r, const char *name, char bracket);
+void jr_close(struct jr *r, char bracket);
+struct slice jr_text(struct jr *r, const char *name);           /* borrowed; a text with an escape is refused */
+void jr_name(struct jr *r, const char *name, struct name *ret); /* in its one spelling */
+int64_t jr_int(struct jr *r, const char *name);
+int64_t jr_time(struct jr *r, const char *name); /* classic text */
+MUST enum rc jr_end(const struct jr *r);
 
 #endif

@@ -25,6 +25,9 @@
     X(SKEW,             401, "KRB_AP_ERR_SKEW",               "client clock is outside the allowed skew")              \
     X(REPEAT,           401, "KRB_AP_ERR_REPEAT",             "request was seen before")                               \
     X(TKT_EXPIRED,      401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is past its end")                                \
+    X(NO_CHALLENGE,     401, "KDC_ERR_PREAUTH_REQUIRED",      "no authenticator, or none with a usable challenge")     \
+    X(CUT_OFF,          401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is of before its client was cut off")            \
+    X(RENEW_OVER,       401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is not renewable, or no longer")                 \
     X(TKT_BEFORE_CRASH, 401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is older than the start after a crash")          \
     X(MODIFIED,         401, "KRB_AP_ERR_MODIFIED",           "ticket or authenticator does not open")                 \
     X(NO_KVNO,          401, "KRB_AP_ERR_MODIFIED",           "ticket names a key version that is not here")           \

@@ -1,7 +1,6 @@
 /* UTF-8, names, numbers and times. */
 #include "shared/base/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -86,8 +85,24 @@ static bool name_may_be(struct slice s)
     return chars >= 1 && chars <= NAME_MAX_CHARS && !space;
 }
 
+/* Printable ASCII without a space at an end is in NFC and allowed. */
+static bool is_plain_name(struct slice s)
+{
+    if (s.n == 0 || s.n > NAME_MAX_CHARS || s.p[0] == ' ' || s.p[s.n - 1] == ' ')
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < 0x20 || s.p[i] > 0x7E)
+            return false;
+    return true;
+}
+
 enum rc name_parse(struct slice raw, struct name *ret)
 {
+    if (is_plain_name(raw)) {
+        *ret = (struct name){.n = (uint16_t)raw.n};
+        memcpy(ret->s, raw.p, raw.n);
+        return RC_OK;
+    }
     /* NFC shortens or keeps; four times the limit leaves room for decomposed input and bounds the work. */
     if (raw.n == 0 || raw.n > (size_t)4 * NAME_MAX_BYTES || memchr(raw.p, 0, raw.n))
         return RC_MALFORMED;
@@ -172,13 +187,27 @@ enum rc time_parse_classic(struct slice t, int64_t *ret_s)
     return RC_OK;
 }
 
+static void put_two(char *p, int v)
+{
+    p[0] = (char)('0' + v / 10);
+    p[1] = (char)('0' + v % 10);
+}
+
 void time_format_classic(int64_t unix_s, char out[CLASSIC_TIME_LEN + 1])
 {
     struct tm tm = {0};
     time_t t = (time_t)unix_s;
 
-    if (!gmtime_r(&t, &tm) || strftime(out, CLASSIC_TIME_LEN + 1, "%Y-%m-%d %H:%M:%S", &tm) != CLASSIC_TIME_LEN)
-        (void)snprintf(out, CLASSIC_TIME_LEN + 1, "1970-01-01 00:00:00");
+    memcpy(out, "1970-01-01 00:00:00", CLASSIC_TIME_LEN + 1);
+    if (unix_s < 0 || !gmtime_r(&t, &tm) || tm.tm_year > 9999 - 1900)
+        return;
+    put_two(out, (tm.tm_year + 1900) / 100);
+    put_two(out + 2, (tm.tm_year + 1900) % 100);
+    put_two(out + 5, tm.tm_mon + 1);
+    put_two(out + 8, tm.tm_mday);
+    put_two(out + 11, tm.tm_hour);
+    put_two(out + 14, tm.tm_min);
+    put_two(out + 17, tm.tm_sec);
 }
 
 static int64_t clock_read_ms(clockid_t id)

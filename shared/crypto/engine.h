@@ -12,6 +12,14 @@
 
 #define RANDOM_POOL 4096 /* bytes drawn from the DRBG at a time: a draw of 16 costs as much as one of hundreds */
 
+#define DERIVED_MAX 8 /* ticket keys that a thread remembers: a daemon uses one or two at a time */
+
+/* A key that was derived, and what it was derived from. */
+struct derived {
+    bool used;
+    uint8_t from[AEAD_KEY], key[AEAD_KEY];
+};
+
 struct engine {
     EVP_CIPHER_CTX *encrypt, *decrypt; /* AES-128-CBC; decrypt leaves the padding alone */
     EVP_MAC_CTX *hmac;                 /* HMAC-SHA-256 */
@@ -19,6 +27,8 @@ struct engine {
     unsigned forks;                    /* the value of the fork counter when the pool was filled */
     size_t pool_left;                  /* unused bytes, at the end of the pool */
     uint8_t pool[RANDOM_POOL];
+    struct derived ticket[DERIVED_MAX]; /* wiped with the engine, at the end of the thread */
+    size_t ticket_next;                 /* the slot that is overwritten next */
 };
 
 /* The contexts of this thread, made at its first call and freed at its end. NULL when OpenSSL fails. */

@@ -1,6 +1,10 @@
 /* The envelope: header, random IV, ciphertext, tag; everything that is said around it is bound by the AAD. */
 #include "shared/crypto/envelope.h"
 
+#include <string.h>
+
+#include "shared/crypto/engine.h"
+
 #define ENVELOPE_VERSION 1
 #define ENVELOPE_IV      ENVELOPE_HEAD
 #define ENVELOPE_CT      (ENVELOPE_HEAD + AES_BLOCK)
@@ -28,15 +32,43 @@ void envelope_key_done(struct envelope_key *key)
     wipe(key, sizeof(*key));
 }
 
-enum rc envelope_derive(const struct key *key, enum label label, struct envelope_key *ret)
+static enum rc derive(const struct key *key, enum label label, uint8_t out[AEAD_KEY])
 {
     AUTO(buf_done) struct buf info = {0};
 
-    if (key->etype != ETYPE_AES128_CBC_HS256 || key->n != AEAD_KEY)
-        return RC_BAD_ETYPE;
     TRY(buf_text(&info, "kerb1 "));
     TRY(buf_text(&info, label_names[label]));
-    TRY(hkdf_sha256(key_slice(key), slice_of(NULL, 0), buf_slice(&info), ret->mac_enc, sizeof(ret->mac_enc)));
+    return hkdf_sha256(key_slice(key), slice_of(NULL, 0), buf_slice(&info), out, AEAD_KEY);
+}
+
+/* The keys of tickets live as long as their daemon and are derived once a thread. */
+static enum rc derive_ticket(const struct key *key, uint8_t out[AEAD_KEY])
+{
+    struct engine *e = engine_get();
+
+    if (!e)
+        return RC_CRYPTO;
+    for (size_t i = 0; i < DERIVED_MAX; i++) {
+        if (e->ticket[i].used && ct_equal(e->ticket[i].from, key->bytes, AEAD_KEY)) {
+            memcpy(out, e->ticket[i].key, AEAD_KEY);
+            return RC_OK;
+        }
+    }
+    TRY(derive(key, LABEL_TICKET, out));
+    struct derived *slot = &e->ticket[e->ticket_next];
+    e->ticket_next = (e->ticket_next + 1) % DERIVED_MAX;
+    slot->used = true;
+    memcpy(slot->from, key->bytes, AEAD_KEY);
+    memcpy(slot->key, out, AEAD_KEY);
+    return RC_OK;
+}
+
+/* Only ticket keys are remembered: the key of a room that closes must not stay anywhere. */
+enum rc envelope_derive(const struct key *key, enum label label, struct envelope_key *ret)
+{
+    if (key->etype != ETYPE_AES128_CBC_HS256 || key->n != AEAD_KEY)
+        return RC_BAD_ETYPE;
+    TRY(label == LABEL_TICKET ? derive_ticket(key, ret->mac_enc) : derive(key, label, ret->mac_enc));
     ret->kvno = key->kvno;
     return RC_OK;
 }

@@ -30,6 +30,7 @@ struct http {
     struct http_options options;
     struct MHD_Daemon *mhd;
     struct reaper reaper;
+    int listen_fd; /* libmicrohttpd closes it */
     unsigned port;
     atomic_bool draining;
 };
@@ -265,7 +266,7 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **socket_con
 
 /* --- start and stop --- */
 
-static struct MHD_Daemon *start_mhd(struct http *h, int listen_fd)
+static struct MHD_Daemon *start_mhd(struct http *h)
 {
     const struct http_options *o = &h->options;
     struct MHD_OptionItem pool[] = {
@@ -275,7 +276,7 @@ static struct MHD_Daemon *start_mhd(struct http *h, int listen_fd)
     unsigned limit = o->connections_max > o->threads ? o->connections_max : o->threads;
 
     return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request, h,
-                            MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
+                            MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT,
                             1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
                             on_connection, h, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
@@ -283,15 +284,13 @@ static struct MHD_Daemon *start_mhd(struct http *h, int listen_fd)
 
 static enum rc start(struct http *h, struct buf *error)
 {
-    int fd;
-
-    TRY(listen_open(h->options.listen, &fd, &h->port, error));
+    TRY(listen_open(h->options.listen, &h->listen_fd, &h->port, error));
     enum rc rc = reaper_start(&h->reaper, h->options.request_timeout_s, h->options.connections_max);
     if (rc != RC_OK) {
-        (void)close(fd);
+        (void)close(h->listen_fd);
         return rc;
     }
-    h->mhd = start_mhd(h, fd);
+    h->mhd = start_mhd(h);
     if (h->mhd)
         return RC_OK;
     /* Whether libmicrohttpd has closed the socket depends on where it failed: a leak before the end is the lesser evil.
@@ -323,6 +322,16 @@ unsigned http_port(const struct http *h)
     return h->port;
 }
 
+/*
+ * New connections are refused from here on. Not by MHD_quiesce_daemon: it and a busy worker both take the socket out of
+ * the worker's epoll set, and who comes second ends the process (0.9.75). A socket that is shut down needs no taking
+ * out; the price is that epoll reports it without end, so workers are busy while they drain.
+ */
+static void stop_listening(struct http *h)
+{
+    (void)shutdown(h->listen_fd, SHUT_RDWR);
+}
+
 void http_stop(struct http *h, unsigned grace_ms)
 {
     const struct timespec pause = {.tv_nsec = DRAIN_POLL_MS * 1000000L};
@@ -330,9 +339,7 @@ void http_stop(struct http *h, unsigned grace_ms)
     if (!h)
         return;
     atomic_store(&h->draining, true);
-    int fd = MHD_quiesce_daemon(h->mhd);
-    if (fd >= 0)
-        (void)close(fd);
+    stop_listening(h);
     reaper_drain(&h->reaper);
     int64_t end_ms = clock_monotonic_ms() + grace_ms;
     while (reaper_connections(&h->reaper) && clock_monotonic_ms() < end_ms)

@@ -32,6 +32,10 @@ struct http_reply {
 /* Turns the code into the JSON error of the protocol. The reply's body is replaced. */
 void http_reply_error(struct http_reply *reply, enum rc rc, const char *op_id);
 
+/* The same with further members: write them to what open returns, then close. */
+struct jw http_reply_error_open(struct http_reply *reply, enum rc rc, const char *op_id);
+void http_reply_error_close(struct http_reply *reply, struct jw *w);
+
 struct http_route {
     const char *path; /* served with and without a slash at its end */
     void (*post)(void *ctx, const struct http_request *req, struct http_reply *reply);

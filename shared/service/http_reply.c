@@ -33,7 +33,7 @@ static const char *message_of(const char *wire)
     return "The server failed: its log tells more under op_id.";
 }
 
-void http_reply_error(struct http_reply *reply, enum rc rc, const char *op_id)
+struct jw http_reply_error_open(struct http_reply *reply, enum rc rc, const char *op_id)
 {
     const char *wire = rc_wire(rc);
 
@@ -48,9 +48,20 @@ void http_reply_error(struct http_reply *reply, enum rc rc, const char *op_id)
     jw_text(&w, "message", slice_text(message_of(wire)));
     jw_text(&w, "op_id", slice_text(op_id));
     jw_int(&w, "server_time", clock_s());
-    jw_close(&w, '}');
-    if (jw_end(&w) != RC_OK)
+    return w;
+}
+
+void http_reply_error_close(struct http_reply *reply, struct jw *w)
+{
+    jw_close(w, '}');
+    if (jw_end(w) != RC_OK)
         buf_reset(&reply->body); /* the status still tells */
+}
+
+void http_reply_error(struct http_reply *reply, enum rc rc, const char *op_id)
+{
+    struct jw w = http_reply_error_open(reply, rc, op_id);
+    http_reply_error_close(reply, &w);
 }
 
 static bool add(struct MHD_Response *r, const char *name, const char *value)

@@ -21,7 +21,7 @@ static int hex_digit(uint8_t c)
 /* Decodes one name or value behind what is in out, which has room. Errors: MALFORMED (bad escape, NUL). */
 static enum rc form_decode(struct slice raw, struct buf *out, struct slice *ret)
 {
-    size_t start = out->n;
+    uint8_t *start = out->p + out->n, *o = start;
 
     for (size_t i = 0; i < raw.n; i++) {
         uint8_t c = raw.p[i];
@@ -37,9 +37,10 @@ static enum rc form_decode(struct slice raw, struct buf *out, struct slice *ret)
         }
         if (c == 0)
             return RC_MALFORMED;
-        out->p[out->n++] = c;
+        *o++ = c;
     }
-    *ret = slice_of(out->p + start, out->n - start);
+    *ret = slice_of(start, (size_t)(o - start));
+    out->n += ret->n;
     return RC_OK;
 }
 

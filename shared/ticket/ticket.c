@@ -6,7 +6,6 @@
 #include "shared/base/base64.h"
 #include "shared/base/json.h"
 
-#define TICKET_DEPTH    2                     /* the object and its list of flags */
 #define TICKET_SIZE     1024                  /* bytes: most tickets fit without a second allocation */
 #define START_AHEAD_MAX 600                   /* seconds that the issuer's clock may be ahead of ours */
 #define TIME_MAX        INT64_C(253402300799) /* 9999-12-31 23:59:59: what a classic time can say */
@@ -98,66 +97,34 @@ enum rc ticket_seal(const struct key *server_key, const struct name *realm, cons
     return base64url_encode(buf_slice(&envelope), out);
 }
 
-/* A name in its one spelling. */
-static enum rc get_name(const json_t *j, const char *field, struct name *ret)
-{
-    struct slice raw;
-
-    TRY(json_get_text(j, field, &raw));
-    TRY(name_parse(raw, ret));
-    return slice_eq(raw, name_slice(ret)) ? RC_OK : RC_MALFORMED;
-}
-
-static enum rc expect_name(const json_t *j, const char *field, const struct name *want)
-{
-    struct slice text;
-
-    TRY(json_get_text(j, field, &text));
-    return slice_eq(text, name_slice(want)) ? RC_OK : RC_MALFORMED;
-}
-
-static enum rc expect_int(const json_t *j, const char *field, int64_t want)
-{
-    int64_t got;
-
-    TRY(json_get_int(j, field, &got));
-    return got == want ? RC_OK : RC_MALFORMED;
-}
-
-static enum rc get_id(const json_t *j, const char *field, uint8_t ret[ID_LEN])
+static enum rc read_id(struct jr *r, const char *field, uint8_t ret[ID_LEN])
 {
     AUTO(buf_done) struct buf id = {0};
-    struct slice text;
 
-    TRY(json_get_text(j, field, &text));
-    TRY(base64url_decode(text, &id));
+    TRY(base64url_decode(jr_text(r, field), &id));
     if (id.n != ID_LEN)
         return RC_MALFORMED;
     memcpy(ret, id.p, ID_LEN);
     return RC_OK;
 }
 
-static enum rc get_address(const json_t *j, char ret[ADDRESS_MAX])
+static enum rc read_address(struct jr *r, char ret[ADDRESS_MAX])
 {
-    struct slice text;
+    struct slice text = jr_text(r, "user_ip");
 
-    TRY(json_get_text(j, "user_ip", &text));
-    if (text.n >= ADDRESS_MAX || memchr(text.p, 0, text.n))
+    if (jr_end(r) != RC_OK || text.n >= ADDRESS_MAX || memchr(text.p, 0, text.n))
         return RC_MALFORMED;
     memcpy(ret, text.p, text.n);
     ret[text.n] = 0;
     return RC_OK;
 }
 
-static enum rc get_session(const json_t *j, const char *field, struct key *ret)
+static enum rc read_session(struct jr *r, const char *field, struct key *ret)
 {
     AUTO(buf_done) struct buf bytes = {0};
-    struct slice etype, text;
 
-    TRY(json_get_text(j, "etype", &etype));
-    TRY(etype_parse(etype, &ret->etype));
-    TRY(json_get_text(j, field, &text));
-    TRY(base64_decode_lenient(text, &bytes));
+    TRY(base64_decode_lenient(jr_text(r, field), &bytes));
+    TRY(etype_parse(jr_text(r, "etype"), &ret->etype));
     if (bytes.n != etype_key_len(ret->etype))
         return RC_MALFORMED;
     ret->n = (uint8_t)bytes.n;
@@ -166,66 +133,78 @@ static enum rc get_session(const json_t *j, const char *field, struct key *ret)
 }
 
 /* A flag that we do not know may restrict the ticket: refuse it. */
-static enum rc check_flags(const json_t *j, bool is_renewable)
+static enum rc read_flags(struct jr *r, bool is_renewable)
 {
-    const json_t *flags = json_object_get(j, "flags");
-
-    if (!json_is_array(flags) || json_array_size(flags) != (is_renewable ? 1 : 0))
+    jr_open(r, "flags", '[');
+    if (is_renewable && !slice_eq(jr_text(r, NULL), slice_text(FLAG_RENEWABLE)))
         return RC_MALFORMED;
-    const char *flag = json_string_value(json_array_get(flags, 0));
-    return !is_renewable || (flag && slice_eq(slice_text(flag), slice_text(FLAG_RENEWABLE))) ? RC_OK : RC_MALFORMED;
+    jr_close(r, ']');
+    return jr_end(r);
 }
 
-static enum rc get_times(const json_t *j, struct ticket *t)
+static enum rc read_times(struct jr *r, struct ticket *t)
 {
-    TRY(json_get_int(j, "auth_time", &t->auth_time));
-    TRY(json_get_time(j, "timestamp", &t->start));
-    TRY(json_get_int(j, "end_time", &t->end));
-    TRY(json_get_int(j, "renew_till", &t->renew_till));
-    if (!is_time(t->end))
-        return RC_MALFORMED;
-    TRY(expect_int(j, "time_to_live", t->end - t->start));
+    t->auth_time = jr_int(r, "auth_time");
+    t->start = jr_time(r, "timestamp");
+    int64_t lifetime = jr_int(r, "time_to_live"), tgt_lifetime = lifetime, session_lifetime = lifetime;
     if (t->kind == TICKET_TGT) {
-        TRY(expect_int(j, "tgs_ticket_time_to_live", t->end - t->start));
-        TRY(expect_int(j, "session_key_time_to_live", t->end - t->start));
+        tgt_lifetime = jr_int(r, "tgs_ticket_time_to_live");
+        session_lifetime = jr_int(r, "session_key_time_to_live");
     }
-    return check_flags(j, t->renew_till != 0);
-}
-
-static enum rc get_who(const json_t *j, struct ticket *t)
-{
-    int64_t epoch;
-
-    TRY(get_name(j, "user_name", &t->client));
-    TRY(expect_name(j, "user_login", &t->client));
-    TRY(get_id(j, "client_id", t->client_id));
-    TRY(get_id(j, "ticket_id", t->id));
-    TRY(get_id(j, "parent_id", t->parent_id));
-    TRY(get_address(j, t->address));
-    TRY(json_get_int(j, "epoch", &epoch));
-    if (epoch < 0 || epoch > UINT32_MAX)
+    t->end = jr_int(r, "end_time");
+    t->renew_till = jr_int(r, "renew_till");
+    if (!is_time(t->end) || t->end - t->start != lifetime || tgt_lifetime != lifetime || session_lifetime != lifetime)
         return RC_MALFORMED;
-    t->epoch = (uint32_t)epoch;
-    return RC_OK;
+    return read_flags(r, t->renew_till != 0);
 }
 
+static enum rc read_client(struct jr *r, struct ticket *t)
+{
+    struct name again;
+
+    jr_name(r, "user_login", &t->client);
+    jr_name(r, "user_name", &again);
+    if (jr_end(r) != RC_OK || !slice_eq(name_slice(&again), name_slice(&t->client)))
+        return RC_MALFORMED;
+    TRY(read_id(r, "client_id", t->client_id));
+    return read_address(r, t->address);
+}
+
+/* For whom: realm, server, and the field that only this kind has. */
+static enum rc read_target(struct jr *r, const struct name *realm, const struct name *server, struct ticket *t)
+{
+    struct name issued_in, again;
+
+    jr_name(r, "realm", &issued_in);
+    jr_name(r, "server", &t->server);
+    TRY(jr_end(r));
+    if (!slice_eq(name_slice(&issued_in), name_slice(realm)) || !slice_eq(name_slice(&t->server), name_slice(server)) ||
+        jr_is(r, spelling[t->kind == TICKET_TGT ? TICKET_SERVICE : TICKET_TGT].server))
+        return RC_NOT_US;
+    jr_name(r, spelling[t->kind].server, &again);
+    TRY(jr_end(r));
+    return slice_eq(name_slice(&again), name_slice(server)) ? RC_OK : RC_MALFORMED;
+}
+
+/* The mirror of encode(). */
 static enum rc decode(struct slice plain, const struct name *realm, const struct name *server, enum ticket_kind kind,
                       struct ticket *t)
 {
-    AUTO(json_done) json_t *j = NULL;
-    struct name issued_in;
+    struct jr r = jr_start(plain);
 
-    TRY(json_parse_object(plain, TICKET_DEPTH, &j));
-    TRY(get_name(j, "realm", &issued_in));
-    TRY(get_name(j, "server", &t->server));
-    if (!slice_eq(name_slice(&issued_in), name_slice(realm)) || !slice_eq(name_slice(&t->server), name_slice(server)) ||
-        !json_object_get(j, spelling[kind].server) || !json_object_get(j, spelling[kind].session))
-        return RC_NOT_US;
     t->kind = kind;
-    TRY(expect_name(j, spelling[kind].server, server));
-    TRY(get_session(j, spelling[kind].session, &t->session));
-    TRY(get_who(j, t));
-    TRY(get_times(j, t));
+    jr_open(&r, NULL, '{');
+    TRY(read_client(&r, t));
+    TRY(read_target(&r, realm, server, t));
+    TRY(read_session(&r, spelling[kind].session, &t->session));
+    int64_t epoch = jr_int(&r, "epoch");
+    if (epoch < 0 || epoch > UINT32_MAX)
+        return RC_MALFORMED;
+    t->epoch = (uint32_t)epoch;
+    TRY(read_times(&r, t));
+    TRY(read_id(&r, "ticket_id", t->id));
+    TRY(read_id(&r, "parent_id", t->parent_id));
+    TRY(jr_end(&r));
     return is_sane(t) ? RC_OK : RC_MALFORMED;
 }
 

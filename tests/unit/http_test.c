@@ -660,6 +660,39 @@ static void stop__finishes_what_was_begun(void **state)
     (void)close(idle);
 }
 
+/* Requests without a pause, on a connection of its own, until the server closes it. */
+static void *pound(void *ctx)
+{
+    static const char request[] = "POST /as/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na";
+    int fd = *(int *)ctx;
+    char scratch[1024];
+
+    do
+        say(fd, slice_text(request));
+    while (recv(fd, scratch, sizeof scratch, 0) > 0);
+    (void)close(fd);
+    return NULL;
+}
+
+/* libmicrohttpd's own call for it (MHD_quiesce_daemon) races with its busy workers and sometimes ends the process. */
+static void stop__is_safe_while_workers_are_busy(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        pthread_t client[4];
+        int fd[ARRAY_LEN(client)];
+        for (size_t j = 0; j < ARRAY_LEN(client); j++) {
+            fd[j] = dial();
+            assert_int_equal(pthread_create(&client[j], NULL, pound, &fd[j]), 0);
+        }
+        (void)usleep(1000);
+        http_stop(server, 1000);
+        for (size_t j = 0; j < ARRAY_LEN(client); j++)
+            assert_int_equal(pthread_join(client[j], NULL), 0);
+        start_server(i % 3 + 1, 1);
+    }
+}
+
 static void stop__does_not_wait_for_ever(void **state)
 {
     (void)state;
@@ -722,6 +755,7 @@ int main(void)
         TEST(kept_alive_client__may_wait_longer_than_a_request),
         TEST(address__is_read_behind_trusted_proxies_only),
         TEST(stop__finishes_what_was_begun),
+        TEST(stop__is_safe_while_workers_are_busy),
         TEST(stop__does_not_wait_for_ever),
         TEST(start__says_why_it_cannot_listen),
     };

@@ -36,7 +36,7 @@ class Chat:
     """
 
     def __init__(self, realm, ticket, greet=True, extensions=False, path="/chat", origin=None, headers=None,
-                 answer_pings=True, **login):
+                 **login):
         self.realm, self.ticket, self.user, self.key = realm, ticket, ticket.user, ticket.key
         self.extensions = extensions
         self.inbox, self.changed = [], threading.Condition()
@@ -44,9 +44,12 @@ class Chat:
         self.shares = {}
         self.greeted = False
         host, port = realm.chat_addr
-        self.ws = run(websockets.connect(f"ws://{host}:{port}{path}", origin=origin, extra_headers=headers,
-                                         compression=None, ping_interval=None, max_size=2 << 20, max_queue=None,
-                                         close_timeout=2))
+
+        async def connect():
+            return await websockets.connect(f"ws://{host}:{port}{path}", origin=origin, extra_headers=headers,
+                                            compression=None, ping_interval=None, max_size=2 << 20, max_queue=None,
+                                            close_timeout=2)
+        self.ws = run(connect())
         self.task = asyncio.run_coroutine_threadsafe(self._read(), loop())
         _open.add(self)
         if greet:
@@ -88,6 +91,12 @@ class Chat:
 
     def send_raw(self, data):
         run(self.ws.send(data))
+
+    def send_many(self, many):
+        async def go():
+            for data in many:
+                await self.ws.send(data)
+        run(go(), timeout=120)
 
     def send_plain(self, frame):
         self.send_raw(json.dumps(frame))
@@ -154,6 +163,13 @@ class Chat:
         self.expect("data", key=key)
         return self
 
+    def online(self):
+        """The lists as of now: an unasked `online` may come before or behind the answer, the last one counts."""
+        self.take("online")
+        self.send("online")
+        self.fence()
+        return self.take("online")[-1]
+
     def refuses(self, type_=None, **fields):
         """No frame that fits has come; everything that earlier requests of this connection caused is here."""
         self.fence()
@@ -184,6 +200,16 @@ class Chat:
         """Makes a room; returns what new_room pushed to the maker."""
         self.send("new_room", room=room, threshold=threshold, users=[getattr(u, "name", u) for u in users], **more)
         return self.expect("new_room", room=room)
+
+    def leave(self, room):
+        """delete_chat of a room that others stay in: no push tells the one who leaves, but it is stored then."""
+        self.send("delete_chat", room=room)
+        self.fence()
+
+    def delete(self, room):
+        """delete_chat that takes the room along."""
+        self.send("delete_chat", room=room)
+        assert self.expect("close_room", room=room)["reason"] == "deleted"
 
     def contribute(self, room):
         self.send("secret", room=room, secret=self.shares[room])

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .classic import decrypt, encrypt
 
+STAMP = "%Y-%m-%d %H:%M:%S"
+
 
 def b64url(raw):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -54,8 +56,11 @@ def unseal(key, label, envelope, realm, client="", server="", context=b""):
 
 
 def with_times(fields, start_s, end_s):
-    """A ticket's fields with other times, all of them in agreement."""
-    start = datetime.datetime.fromtimestamp(start_s, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    """A ticket's fields with other times, all of them in agreement. start_s None: as it was."""
+    if start_s is None:
+        start = datetime.datetime.strptime(fields["timestamp"], STAMP).replace(tzinfo=datetime.timezone.utc)
+        start_s = int(start.timestamp())
+    start = datetime.datetime.fromtimestamp(start_s, datetime.timezone.utc).strftime(STAMP)
     lives = {k: end_s - start_s for k in fields if k.endswith("time_to_live")}
     return {**fields, **lives, "auth_time": start_s, "timestamp": start, "end_time": end_s}
 
@@ -74,6 +79,6 @@ class Keytab:
         return json.loads(unseal(self.key, "ticket", from_b64url(ticket), realm, server=self.principal))
 
     def mint(self, fields, realm, server=None):
-        plain = json.dumps(fields).encode()
+        plain = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()  # as the daemons write it
         return b64url(seal(self.key, "ticket", plain, realm, server=server or self.principal,
                            kvno=self.newest["kvno"]))

@@ -25,8 +25,9 @@ class Reply:
         return f"<{self.status} {self.body[:300]!r}>"
 
 
-def request(addr, method, path, body=b"", headers=None, connection=None, timeout=20):
-    c = connection or http.client.HTTPConnection(*addr, timeout=timeout)
+def request(addr, method, path, body=b"", headers=None, connection=None, timeout=20, source=None):
+    """source: another loopback address to come from."""
+    c = connection or http.client.HTTPConnection(*addr, timeout=timeout, source_address=source and (source, 0))
     try:
         c.request(method, path, body, headers or {})
         r = c.getresponse()
@@ -34,6 +35,13 @@ def request(addr, method, path, body=b"", headers=None, connection=None, timeout
     finally:
         if connection is None:
             c.close()
+
+
+def post_chunked(addr, path, pieces):
+    c = http.client.HTTPConnection(*addr, timeout=20)
+    c.request("POST", path, iter(pieces), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+    r = c.getresponse()
+    return Reply(r.status, r.headers, r.read())
 
 
 def form(fields):

@@ -1,0 +1,257 @@
+/*
+ * The loop: our own, with the listening socket, signals, the store's wake-up, the core's timer and libwebsockets in it.
+ *
+ * What is to be written is flushed before each wait and after it: work is done in timers as well as in I/O.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "chat/edge/internal.h"
+#include "shared/service/lifecycle.h"
+#include "shared/service/listen.h"
+
+bool quota_take(struct quota *q)
+{
+    int64_t now_s = clock_monotonic_ms() / 1000;
+
+    if (q->second != now_s)
+        *q = (struct quota){.second = now_s};
+    return ++q->n <= LINES_PER_S;
+}
+
+/* --- handles --- */
+
+static void before_wait(uv_prepare_t *handle)
+{
+    queue_flush(handle->data);
+    edge_arm_deadline(handle->data);
+}
+
+static void after_wait(uv_check_t *handle)
+{
+    queue_flush(handle->data);
+}
+
+static void woken(uv_async_t *handle)
+{
+    edge_take_jobs(handle->data);
+}
+
+/* From the store's thread. */
+static void wake(void *ctx)
+{
+    (void)uv_async_send(ctx);
+}
+
+/* A file that cannot be read leaves the old keys in use; it is told once. */
+static void refresh_keys(struct edge *e, bool force)
+{
+    bool has_changed = false;
+    enum rc rc = keytab_file_refresh(e->o.keytab, force, &has_changed);
+
+    if (rc != RC_OK && !e->was_keytab_bad)
+        log_note(LOG_ERROR, "keytab", "cannot be read: %s", rc_text(rc));
+    else if (has_changed)
+        log_note(LOG_INFO, "keytab", "read again");
+    e->was_keytab_bad = rc != RC_OK;
+}
+
+static void each_second(uv_timer_t *timer)
+{
+    struct edge *e = timer->data;
+
+    refresh_keys(e, false);
+    life_tick(e);
+    pool_trim(e);
+}
+
+static void signalled(uv_poll_t *poll, int status, int events)
+{
+    struct edge *e = poll->data;
+    struct signalfd_siginfo info;
+
+    (void)status;
+    (void)events;
+    while (read(e->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            refresh_keys(e, true);
+        else
+            drain_begin(e);
+    }
+}
+
+/* --- opening --- */
+
+/* A descriptor per connection; libwebsockets has its table made for the limit, so not more than can be of use. */
+static enum rc limit_files(struct edge *e)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return RC_IO;
+    if (files.rlim_cur > FILES_MAX) {
+        files.rlim_cur = FILES_MAX;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+            return RC_IO;
+    }
+    e->connections_max = (size_t)e->o.conf->chat_connections_max;
+    size_t others = CONNECTIONS_SPARE + FILES_OWN;
+    if (files.rlim_cur < others * 2)
+        return RC_LIMIT;
+    if (e->connections_max > files.rlim_cur - others) {
+        e->connections_max = files.rlim_cur - others;
+        log_note(LOG_WARN, "connections_max", "cut to %zu by the limit of open files", e->connections_max);
+    }
+    return RC_OK;
+}
+
+static enum rc open_signals(struct edge *e)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    e->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return e->signal_fd >= 0 ? RC_OK : RC_IO;
+}
+
+static enum rc make_loop(struct edge *e)
+{
+    if (uv_loop_init(&e->loop) != 0)
+        return RC_IO;
+    e->is_loop_made = true;
+    int rc = uv_prepare_init(&e->loop, &e->prepare) | uv_check_init(&e->loop, &e->check) |
+             uv_async_init(&e->loop, &e->wake, woken) | uv_timer_init(&e->loop, &e->deadline) |
+             uv_timer_init(&e->loop, &e->second) | uv_timer_init(&e->loop, &e->again) |
+             uv_poll_init(&e->loop, &e->listener, e->listen_fd) | uv_poll_init(&e->loop, &e->signals, e->signal_fd);
+    e->prepare.data = e->check.data = e->wake.data = e->deadline.data = e->second.data = e->again.data = e;
+    e->listener.data = e->signals.data = e;
+    return rc == 0 ? RC_OK : RC_IO;
+}
+
+static struct edge *edge_new(const struct edge_options *options)
+{
+    struct edge *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return NULL;
+    e->o = *options;
+    e->listen_fd = e->signal_fd = -1;
+    for (int i = 0; i < LIFE_COUNT; i++)
+        TAILQ_INIT(&e->life[i]);
+    TAILQ_INIT(&e->dirty);
+    STAILQ_INIT(&e->departing);
+    RB_INIT(&e->addresses);
+    return e;
+}
+
+enum rc edge_check_config(const struct conf *conf, struct buf *error)
+{
+    struct proxy_list proxies;
+
+    if (!origins_are_well_formed(conf->chat_origins)) {
+        TRY(buf_text(error, "[chat] origins: each must be scheme://host or scheme://host:port"));
+        return RC_BAD_CONFIG;
+    }
+    if (proxy_list_parse(conf->proxy_trusted, &proxies) != RC_OK) {
+        TRY(buf_text(error, "[proxy] trusted: each must be an address or a network (a.b.c.d/n)"));
+        return RC_BAD_CONFIG;
+    }
+    return RC_OK;
+}
+
+static enum rc prepare_all(struct edge *e, struct buf *error)
+{
+    TRY(edge_check_config(e->o.conf, error));
+    TRY(name_parse(slice_text(e->o.conf->chat_service), &e->service));
+    TRY(proxy_list_parse(e->o.conf->proxy_trusted, &e->proxies));
+    TRY(limit_files(e));
+    TRY(open_signals(e));
+    TRY(listen_open(e->o.conf->chat_listen, &e->listen_fd, &e->port, error));
+    TRY(make_loop(e));
+    return lws_start(e);
+}
+
+enum rc edge_open(const struct edge_options *options, struct edge **ret, struct buf *error)
+{
+    struct edge *e = edge_new(options);
+
+    if (!e)
+        return RC_NO_MEMORY;
+    enum rc rc = prepare_all(e, error);
+    if (rc != RC_OK) {
+        edge_close(e);
+        return rc;
+    }
+    *ret = e;
+    return RC_OK;
+}
+
+/* --- running --- */
+
+static void tell_listening(const struct edge *e)
+{
+    const char *listen = e->o.conf->chat_listen, *colon = strrchr(listen, ':');
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "listening");
+    log_slice(&line, "address", slice_of(listen, colon ? (size_t)(colon - listen) : strlen(listen)));
+    log_num(&line, "port", e->port);
+    log_end(&line);
+    lifecycle_notify("READY=1");
+}
+
+enum rc edge_run(struct edge *e)
+{
+    TRY(e->o.store->ops->start(e->o.store, wake, &e->wake));
+    (void)uv_prepare_start(&e->prepare, before_wait);
+    (void)uv_check_start(&e->check, after_wait);
+    (void)uv_timer_start(&e->second, each_second, 1000, 1000);
+    (void)uv_poll_start(&e->signals, UV_READABLE, signalled);
+    listen_start(e);
+    tell_listening(e);
+    while (e->drain != DRAIN_OVER)
+        (void)uv_run(&e->loop, UV_RUN_DEFAULT);
+    lifecycle_notify("STOPPING=1");
+    log_note(LOG_INFO, "stopped", "%zu connections cut off", e->sessions_n);
+    return RC_OK;
+}
+
+/* --- closing --- */
+
+static void close_handles(struct edge *e)
+{
+    uv_handle_t *const handles[] = {
+        (uv_handle_t *)&e->listener, (uv_handle_t *)&e->signals,  (uv_handle_t *)&e->prepare, (uv_handle_t *)&e->check,
+        (uv_handle_t *)&e->wake,     (uv_handle_t *)&e->deadline, (uv_handle_t *)&e->second,  (uv_handle_t *)&e->again,
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(handles); i++)
+        if (handles[i]->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handles[i]))
+            uv_close(handles[i], NULL);
+}
+
+void edge_close(struct edge *e)
+{
+    if (!e)
+        return;
+    if (e->is_loop_made) {
+        listen_stop(e);
+        close_handles(e);
+        lws_stop(e);
+        (void)uv_loop_close(&e->loop);
+    }
+    if (e->listen_fd >= 0)
+        (void)close(e->listen_fd);
+    if (e->signal_fd >= 0)
+        (void)close(e->signal_fd);
+    pool_free(e);
+    buf_done(&e->json);
+    free(e);
+}

@@ -1,0 +1,192 @@
+/*
+ * The edge from inside.
+ *
+ *   socket -> lws.c -> session.c -> step.c: chat_step() -> actions -> queue.c: one write per session and turn
+ *
+ * Rules that keep it simple: nothing here closes a libwebsockets connection at once, so nothing is called back in the
+ * middle of something; a session that is closed is told to the core after the actions of the running step; a session is
+ * freed when both the socket and the core have let go of it.
+ */
+#ifndef KERB_CHAT_EDGE_INTERNAL_H
+#define KERB_CHAT_EDGE_INTERNAL_H
+
+#include <libwebsockets.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "chat/edge/edge.h"
+#include "shared/base/tree.h"
+#include "shared/service/log.h"
+#include "shared/service/proxy.h"
+
+#define ACCEPTS_PER_WAKE  64    /* so that a flood of connections does not starve those who talk */
+#define ACCEPT_PAUSE_MS   500   /* out of descriptors: what we wait before the next try */
+#define CONNECTIONS_SPARE 256   /* sockets beyond connections_max: those that are told 1013, and health checks */
+#define FILES_MAX         65536 /* libwebsockets has a table of 16 bytes for each descriptor there may be */
+#define FILES_OWN         64    /* descriptors that are no connections */
+#define WRITE_CHUNK       65536 /* bytes gathered into one write */
+#define RX_PIECE          4096  /* bytes of a message that libwebsockets holds per connection */
+#define CLOSE_WAIT_MS     5000  /* from our close frame to the end of the socket */
+#define DRAIN_WAIT_MS     5000  /* at a stop: for the store, and then for the clients */
+#define JOBS_MAX          4000  /* jobs at the store; more, and clients are not read until half are done */
+#define LINES_PER_S       50    /* log lines a second of a kind that strangers can cause */
+#define POOL_MAX          4096  /* buffers that are kept between two turns ... */
+#define POOL_BUF_MAX      16384 /* ... unless they have grown larger */
+
+/* At most so many log lines of a kind in a second. */
+struct quota {
+    int64_t second;
+    unsigned n;
+};
+
+/* A client address and how many sessions it has. */
+struct address {
+    RB_ENTRY(address) in_tree;
+    char text[ADDRESS_MAX];
+    size_t sessions_n;
+};
+
+RB_HEAD(address_tree, address);
+
+/* Where a session stands: each list is in the order of time, so a look at its head is enough. */
+enum life {
+    LIFE_ALIVE,   /* since its last sign of life */
+    LIFE_PINGED,  /* since our ping */
+    LIFE_CLOSING, /* since our close frame */
+    LIFE_COUNT
+};
+
+struct session {
+    struct edge *edge;
+    TAILQ_ENTRY(session) in_life, in_dirty;
+    STAILQ_ENTRY(session) in_departing;
+    struct lws *wsi;        /* NULL: the socket is gone */
+    struct chat_conn *conn; /* NULL: the core does not know it, or no more */
+    struct wire_conn *wire;
+    struct address *address;
+    struct buf in;  /* pieces of a message that came in several */
+    struct buf out; /* whole frames; from out_at on they are not written yet */
+    size_t out_at;
+    int64_t life_ms;
+    enum life life;
+    uint16_t close_code; /* ours, or what the peer said */
+    bool is_dirty;       /* in the dirty list */
+    bool is_choked;      /* the socket takes no more; a WRITEABLE will come */
+    bool wants_online;
+    bool is_closing; /* nothing more is taken from it or given to it */
+    bool has_peer_closed;
+    bool is_departing; /* in the departing list */
+    bool is_paused;    /* not read from, the store is behind */
+    char op_id[OP_ID_LEN + 1];
+};
+
+TAILQ_HEAD(session_list, session);
+
+enum drain { DRAIN_NONE, DRAIN_JOBS, DRAIN_SESSIONS, DRAIN_OVER };
+
+struct edge {
+    struct edge_options o;
+    struct name service;
+    struct proxy_list proxies;
+    size_t connections_max;
+
+    uv_loop_t loop;
+    uv_poll_t listener, signals;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_async_t wake;
+    uv_timer_t deadline, second, again; /* of the core; once a second; accepting and draining */
+    int listen_fd, signal_fd;
+    unsigned port;
+    bool is_loop_made;
+
+    struct lws_context *lws;
+    struct lws_vhost *vhost;
+    size_t sockets_n, sessions_n, jobs_n;
+    bool is_reading_paused;
+
+    struct session_list life[LIFE_COUNT], dirty;
+    STAILQ_HEAD(, session) departing;
+    struct address_tree addresses;
+    bool is_stepping;
+    struct buf json; /* the push at hand */
+    struct buf pool[POOL_MAX];
+    size_t pool_n;
+    struct quota refusals;
+
+    enum drain drain;
+    int64_t drain_until_ms;
+    bool was_keytab_bad;
+};
+
+/* http.c: plain answers; the connection is closed after each. Returns what a callback has to return. */
+struct http_head {
+    int status;
+    const char *phrase, *extra; /* extra: further header lines, each with its end; "" for none */
+};
+int http_answer(struct lws *wsi, const struct http_head *head, const char *body);
+int http_get(struct edge *e, struct lws *wsi, const char *path); /* a request that asks for no upgrade */
+void http_refuse_socket(int fd);                                 /* before libwebsockets knows it */
+
+/* upgrade.c: may this request become a websocket? 0: yes; else it was answered. */
+int upgrade_check(struct edge *e, struct lws *wsi);
+void upgrade_address(const struct edge *e, struct lws *wsi, char out[ADDRESS_MAX]);
+
+/* origin.c */
+bool origin_is_allowed(const char *allowed, struct slice origin);
+bool origins_are_well_formed(const char *allowed);
+
+/* lws.c */
+MUST enum rc lws_start(struct edge *e);
+void lws_stop(struct edge *e);
+
+/* listen.c */
+void listen_start(struct edge *e);
+void listen_stop(struct edge *e); /* also closes the socket */
+
+/* address.c */
+struct address *address_hold(struct edge *e, const char *text); /* NULL: out of memory */
+void address_release(struct edge *e, struct address *a);        /* accepts NULL */
+
+/* session.c */
+struct session *session_open(struct edge *e, struct lws *wsi, const char *address); /* NULL: out of memory */
+void session_receive(struct session *s, struct slice piece);
+void session_pong(struct session *s, struct slice payload);
+bool session_peer_closed(struct session *s, struct slice payload); /* true: it answers our close */
+void session_gone(struct session *s);                              /* the socket is closed */
+void session_close(struct session *s, unsigned code);              /* behind what is queued; nothing more follows */
+void session_kill(struct session *s);                              /* at once */
+void session_free(struct session *s);
+void sessions_resume(struct edge *e); /* reads again from those that were paused */
+
+/* step.c */
+void edge_step(struct edge *e, struct chat_event *ev);
+void edge_depart(struct session *s); /* tells the core that it is gone, now or after the running step */
+void edge_take_jobs(struct edge *e);
+void edge_arm_deadline(struct edge *e);
+
+/* queue.c */
+void queue_json(struct session *s, struct slice json);
+void queue_ping(struct session *s, const uint64_t *number); /* NULL: one without */
+void queue_close(struct session *s, unsigned code);
+void queue_drop(struct session *s); /* what is not written yet */
+void queue_online(struct session *s);
+void queue_mark(struct session *s); /* to be flushed at the end of this turn */
+void queue_flush(struct edge *e);
+void queue_release(struct session *s); /* gives its buffer back */
+void pool_trim(struct edge *e);
+void pool_free(struct edge *e);
+
+/* life.c */
+void life_enter(struct session *s, enum life life);
+void life_leave(struct session *s);
+void life_touch(struct session *s); /* a sign of life */
+void life_tick(struct edge *e);     /* once a second */
+
+/* drain.c */
+void drain_begin(struct edge *e);
+void drain_look(struct edge *e);
+
+bool quota_take(struct quota *q); /* false: too many lines this second */
+
+#endif

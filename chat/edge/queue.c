@@ -1,0 +1,256 @@
+/*
+ * What is to be written: whole frames, gathered per session, one write per session and turn of the loop.
+ *
+ * A push is sealed straight into the session's buffer. Buffers come from a pool and go back when they are empty: so a
+ * quiet session has none, and a delivered frame allocates nothing. What is given to libwebsockets is always whole
+ * frames, so the rest can be dropped at any time.
+ */
+#include <stdlib.h>
+
+#include "chat/edge/internal.h"
+
+#define FRAME_HEAD_MAX 10
+#define OP_TEXT        0x81 /* final */
+#define OP_CLOSE       0x88
+#define OP_PING        0x89
+
+/* --- frames: RFC 6455 s.5.2; a server's have no mask --- */
+
+static size_t head_len(size_t n)
+{
+    return n < 126 ? 2 : n < 65536 ? 4 : FRAME_HEAD_MAX;
+}
+
+static void put_head(uint8_t *p, uint8_t op, size_t n)
+{
+    p[0] = op;
+    if (n < 126) {
+        p[1] = (uint8_t)n;
+    } else if (n < 65536) {
+        p[1] = 126;
+        p[2] = (uint8_t)(n >> 8);
+        p[3] = (uint8_t)n;
+    } else {
+        p[1] = 127;
+        put_u64be(p + 2, n);
+    }
+}
+
+static size_t frame_len(const uint8_t *p)
+{
+    size_t n = p[1];
+
+    if (n == 126)
+        n = (size_t)p[2] << 8 | p[3];
+    else if (n == 127)
+        n = (size_t)get_u64be(p + 2);
+    return head_len(n) + n;
+}
+
+/* Whole frames for one write: as many as fit into a chunk, at least one. */
+static size_t gather(const struct session *s)
+{
+    size_t left = s->out.n - s->out_at, n = frame_len(s->out.p + s->out_at);
+
+    while (n < left) {
+        size_t next = frame_len(s->out.p + s->out_at + n);
+        if (n + next > WRITE_CHUNK)
+            break;
+        n += next;
+    }
+    return n;
+}
+
+/* --- buffers --- */
+
+static void take_buffer(struct session *s)
+{
+    struct edge *e = s->edge;
+
+    if (s->out.cap == 0 && e->pool_n > 0)
+        s->out = e->pool[--e->pool_n];
+}
+
+/* What is in it is sealed or public: nothing to wipe. */
+void queue_release(struct session *s)
+{
+    struct edge *e = s->edge;
+
+    s->out.n = s->out_at = 0;
+    if (s->out.cap == 0)
+        return;
+    if (e->pool_n == POOL_MAX || s->out.cap > POOL_BUF_MAX)
+        buf_done(&s->out);
+    else
+        e->pool[e->pool_n++] = s->out;
+    s->out = (struct buf){0};
+}
+
+/* Half of what is not in use goes every second. */
+void pool_trim(struct edge *e)
+{
+    for (size_t n = (e->pool_n + 1) / 2; n > 0; n--)
+        buf_done(&e->pool[--e->pool_n]);
+}
+
+void pool_free(struct edge *e)
+{
+    while (e->pool_n > 0)
+        buf_done(&e->pool[--e->pool_n]);
+}
+
+/* --- queueing --- */
+
+void queue_mark(struct session *s)
+{
+    if (s->is_dirty || !s->wsi)
+        return;
+    s->is_dirty = true;
+    TAILQ_INSERT_TAIL(&s->edge->dirty, s, in_dirty);
+}
+
+/* Seals behind a head of the size that it will probably need: a box is 4/3 of its text, and a little. */
+static enum rc add_text(struct session *s, struct slice json)
+{
+    size_t at = s->out.n, guess = head_len(json.n < 60 ? json.n : json.n / 12 * 16 + 48);
+
+    TRY(buf_reserve(&s->out, FRAME_HEAD_MAX + json.n / 3 * 4 + 64));
+    s->out.n += guess;
+    TRY(wire_seal(s->wire, json, &s->out));
+    size_t n = s->out.n - at - guess, head = head_len(n);
+    if (head != guess) {
+        TRY(buf_reserve(&s->out, FRAME_HEAD_MAX));
+        memmove(s->out.p + at + head, s->out.p + at + guess, n);
+        s->out.n = at + head + n;
+    }
+    put_head(s->out.p + at, OP_TEXT, n);
+    return RC_OK;
+}
+
+static void flush_one(struct session *s);
+
+/* A reader who is too slow is closed; what the socket would take at once does not count. */
+static void bound(struct session *s)
+{
+    size_t max = (size_t)s->edge->o.conf->chat_queue_max;
+
+    if (s->out.n - s->out_at > max)
+        flush_one(s);
+    if (s->out.n - s->out_at > max)
+        session_close(s, CLOSE_TOO_SLOW);
+}
+
+void queue_json(struct session *s, struct slice json)
+{
+    if (s->is_closing || !s->wsi)
+        return;
+    take_buffer(s);
+    size_t before = s->out.n;
+    if (add_text(s, json) != RC_OK) {
+        s->out.n = before;
+        session_close(s, CLOSE_INTERNAL);
+        return;
+    }
+    queue_mark(s);
+    bound(s);
+}
+
+static void add_control(struct session *s, uint8_t op, struct slice payload)
+{
+    take_buffer(s);
+    if (buf_reserve(&s->out, FRAME_HEAD_MAX + payload.n) != RC_OK)
+        return; /* then it is not pinged, or closed without a word */
+    put_head(s->out.p + s->out.n, op, payload.n);
+    s->out.n += head_len(payload.n);
+    if (payload.n > 0)
+        memcpy(s->out.p + s->out.n, payload.p, payload.n);
+    s->out.n += payload.n;
+    queue_mark(s);
+}
+
+void queue_ping(struct session *s, const uint64_t *number)
+{
+    uint8_t payload[8];
+
+    if (s->is_closing || !s->wsi)
+        return;
+    if (number)
+        put_u64be(payload, *number);
+    add_control(s, OP_PING, slice_of(payload, number ? sizeof(payload) : 0));
+}
+
+void queue_close(struct session *s, unsigned code)
+{
+    const uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+
+    if (s->wsi)
+        add_control(s, OP_CLOSE, SLICE(payload));
+}
+
+void queue_drop(struct session *s)
+{
+    queue_release(s);
+}
+
+void queue_online(struct session *s)
+{
+    if (s->is_closing)
+        return;
+    s->wants_online = true;
+    queue_mark(s);
+}
+
+/* --- writing --- */
+
+/* As of now: whatever changed since it was asked for is in it. */
+static void add_online(struct session *s)
+{
+    struct edge *e = s->edge;
+    struct chat_push push;
+
+    s->wants_online = false;
+    if (s->is_closing || !s->conn)
+        return;
+    chat_online_push(e->o.chat, s->conn, clock_s(), &push);
+    take_buffer(s);
+    size_t before = s->out.n;
+    if (wire_write(e->o.wire, &push, &e->json) != RC_OK || add_text(s, buf_slice(&e->json)) != RC_OK) {
+        s->out.n = before;
+        session_close(s, CLOSE_INTERNAL);
+    }
+}
+
+static void flush_one(struct session *s)
+{
+    if (s->is_choked || s->has_peer_closed || !s->wsi)
+        return;
+    while (s->out_at < s->out.n) {
+        size_t n = gather(s);
+        if (lws_write(s->wsi, s->out.p + s->out_at, n, LWS_WRITE_RAW) < 0) {
+            queue_release(s);
+            session_kill(s);
+            return;
+        }
+        s->out_at += n;
+        if (lws_partial_buffered(s->wsi)) {
+            s->is_choked = true;
+            (void)lws_callback_on_writable(s->wsi);
+            break;
+        }
+    }
+    if (s->out_at == s->out.n)
+        queue_release(s);
+}
+
+void queue_flush(struct edge *e)
+{
+    struct session *s;
+
+    while ((s = TAILQ_FIRST(&e->dirty))) {
+        TAILQ_REMOVE(&e->dirty, s, in_dirty);
+        s->is_dirty = false;
+        if (s->wants_online && !s->is_choked)
+            add_online(s);
+        flush_one(s);
+    }
+}

@@ -1,0 +1,260 @@
+/*
+ * A session: a websocket from its upgrade to its end.
+ *
+ * It is closed by a close frame of our own behind what is queued; the peer's answer, the end of the socket or five
+ * seconds end it. libwebsockets would lose the close frame under libuv, or send it before what it holds back.
+ */
+#include <stdlib.h>
+
+#include "chat/edge/internal.h"
+
+static void log_session(const struct session *s, enum log_level level, const char *event, const char *reason)
+{
+    struct log_line line;
+
+    log_begin(&line, level, event);
+    log_str(&line, "op_id", s->op_id);
+    log_str(&line, "address", s->address->text);
+    if (s->wire && wire_conn_name(s->wire).n > 0)
+        log_slice(&line, "user", wire_conn_name(s->wire));
+    if (reason)
+        log_str(&line, "reason", reason);
+    if (s->close_code)
+        log_num(&line, "code", s->close_code);
+    log_end(&line);
+}
+
+static const char *close_reason(const struct session *s)
+{
+    static const struct {
+        unsigned code;
+        const char *text;
+    } reasons[] = {
+        {CLOSE_RESTART,        "restart"             },
+        {CLOSE_INTERNAL,       "internal"            },
+        {CLOSE_TICKET_EXPIRED, "ticket expired"      },
+        {CLOSE_TOO_SLOW,       "too slow"            },
+        {CLOSE_NO_PONG,        "no pong"             },
+        {CLOSE_LOGIN_FAILED,   "login failed"        },
+        {CLOSE_PROTOCOL,       "protocol error"      },
+        {CLOSE_LOGIN_TIMEOUT,  "login timeout"       },
+        {CLOSE_TOO_MANY,       "too many connections"},
+        {CLOSE_TOO_BIG,        "message too big"     },
+        {CLOSE_OVERLOADED,     "overloaded"          },
+    };
+
+    if (!s->is_closing)
+        return s->has_peer_closed ? "closed by the client" : "connection lost";
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (reasons[i].code == s->close_code)
+            return reasons[i].text;
+    return "closed";
+}
+
+/* --- its beginning --- */
+
+void session_free(struct session *s)
+{
+    wire_conn_free(s->wire);
+    address_release(s->edge, s->address);
+    buf_done(&s->in);
+    buf_done(&s->out);
+    free(s);
+}
+
+/* The websocket has been accepted so that these can be told by a close code. */
+static unsigned refusal(const struct session *s)
+{
+    const struct edge *e = s->edge;
+
+    if (e->drain != DRAIN_NONE)
+        return CLOSE_RESTART;
+    if (e->sessions_n > e->connections_max)
+        return CLOSE_OVERLOADED;
+    if (s->address->sessions_n > (size_t)e->o.conf->chat_connections_per_address_max)
+        return CLOSE_TOO_MANY;
+    return 0;
+}
+
+struct session *session_open(struct edge *e, struct lws *wsi, const char *address)
+{
+    struct session *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->edge = e;
+    s->address = address_hold(e, address);
+    s->wire = s->address ? wire_conn_new(e->o.wire, address) : NULL;
+    if (!s->wire) {
+        session_free(s);
+        return NULL;
+    }
+    s->wsi = wsi;
+    op_id_make(s->op_id);
+    e->sessions_n++;
+    life_enter(s, LIFE_ALIVE);
+    unsigned code = refusal(s);
+    if (code != 0) {
+        session_close(s, code);
+        return s;
+    }
+    log_session(s, LOG_DEBUG, "connect", NULL);
+    struct chat_event ev = {.kind = CHAT_CONNECTED, .edge = s};
+    edge_step(e, &ev);
+    s->conn = ev.conn;
+    if (!s->conn)
+        session_close(s, CLOSE_INTERNAL);
+    return s;
+}
+
+/* --- what comes in --- */
+
+static void log_read(const struct session *s, const struct chat_event *ev, enum rc rc)
+{
+    struct log_line line;
+    bool is_login = ev->kind == CHAT_LOGIN || (ev->kind == CHAT_REFUSED && ev->code == CODE_LOGIN_FAILED);
+
+    if (rc == RC_OK && !is_login)
+        return;
+    log_begin(&line, is_login ? LOG_INFO : LOG_DEBUG, is_login ? "login" : "refused");
+    log_str(&line, "op_id", s->op_id);
+    log_str(&line, "address", s->address->text);
+    if (wire_conn_name(s->wire).n > 0)
+        log_slice(&line, "user", wire_conn_name(s->wire));
+    log_rc(&line, rc);
+    if (ev->kind == CHAT_REFUSED)
+        log_str(&line, "code", chat_code_word(ev->code));
+    log_end(&line);
+}
+
+static void read_message(struct session *s, struct slice message, bool is_binary)
+{
+    static const struct chat_request none;
+    struct chat_event ev = {.kind = CHAT_REFUSED, .code = CODE_MALFORMED, .request = &none};
+    enum rc rc = RC_MALFORMED;
+
+    if (!is_binary)
+        wire_read(s->wire, message, clock_s(), &ev, &rc);
+    ev.conn = s->conn;
+    ev.edge = s;
+    log_read(s, &ev, rc);
+    edge_step(s->edge, &ev);
+}
+
+/* Jobs wait for the disk: whoever makes more of them has to wait, too. */
+static void pause_reading(struct session *s)
+{
+    if (!s->edge->is_reading_paused || s->is_paused || !s->wsi)
+        return;
+    s->is_paused = true;
+    (void)lws_rx_flow_control(s->wsi, 0);
+}
+
+void sessions_resume(struct edge *e)
+{
+    struct session *s;
+
+    for (int life = LIFE_ALIVE; life <= LIFE_CLOSING; life++)
+        TAILQ_FOREACH (s, &e->life[life], in_life)
+            if (s->is_paused) {
+                s->is_paused = false;
+                (void)lws_rx_flow_control(s->wsi, 1);
+            }
+}
+
+/* Ignored: what comes behind a close frame of either side, and while the daemon stops. */
+static bool is_deaf(const struct session *s)
+{
+    return s->is_closing || s->has_peer_closed || !s->conn || s->edge->drain != DRAIN_NONE;
+}
+
+void session_receive(struct session *s, struct slice piece)
+{
+    bool is_first = lws_is_first_fragment(s->wsi) != 0, is_last = lws_is_final_fragment(s->wsi) != 0;
+    size_t left = lws_remaining_packet_payload(s->wsi);
+
+    life_touch(s);
+    if (is_deaf(s))
+        return;
+    if (is_first)
+        buf_reset(&s->in);
+    if (s->in.n + piece.n > (size_t)s->edge->o.conf->chat_frame_max ||
+        left > (size_t)s->edge->o.conf->chat_frame_max - s->in.n - piece.n) {
+        session_close(s, CLOSE_TOO_BIG);
+        return;
+    }
+    if (is_first && is_last) {
+        read_message(s, piece, lws_frame_is_binary(s->wsi) != 0);
+    } else if (buf_add(&s->in, piece) != RC_OK) {
+        session_close(s, CLOSE_INTERNAL);
+    } else if (is_last) {
+        AUTO(buf_done) struct buf whole = buf_take(&s->in);
+        read_message(s, buf_slice(&whole), lws_frame_is_binary(s->wsi) != 0);
+    }
+    pause_reading(s);
+}
+
+void session_pong(struct session *s, struct slice payload)
+{
+    life_touch(s);
+    if (is_deaf(s) || payload.n != 8)
+        return;
+    struct chat_event ev = {.kind = CHAT_PONG, .conn = s->conn, .edge = s, .ping = get_u64be(payload.p)};
+    edge_step(s->edge, &ev);
+}
+
+/* --- its end --- */
+
+bool session_peer_closed(struct session *s, struct slice payload)
+{
+    s->has_peer_closed = true;
+    queue_drop(s);
+    if (s->is_closing)
+        return true;
+    if (payload.n >= 2)
+        s->close_code = (uint16_t)(payload.p[0] << 8 | payload.p[1]);
+    life_leave(s);
+    life_enter(s, LIFE_CLOSING);
+    edge_depart(s);
+    return false;
+}
+
+void session_close(struct session *s, unsigned code)
+{
+    if (s->is_closing || s->has_peer_closed || !s->wsi)
+        return;
+    if (code == CLOSE_TOO_SLOW || code == CLOSE_NO_PONG)
+        queue_drop(s);
+    queue_close(s, code);
+    s->is_closing = true;
+    s->close_code = (uint16_t)code;
+    s->wants_online = false;
+    buf_done(&s->in);
+    life_leave(s);
+    life_enter(s, LIFE_CLOSING);
+    edge_depart(s);
+}
+
+void session_kill(struct session *s)
+{
+    if (s->wsi)
+        lws_set_timeout(s->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+void session_gone(struct session *s)
+{
+    struct edge *e = s->edge;
+
+    log_session(s, wire_conn_is_authed(s->wire) || s->is_closing ? LOG_INFO : LOG_DEBUG, "close", close_reason(s));
+    s->wsi = NULL;
+    life_leave(s);
+    if (s->is_dirty)
+        TAILQ_REMOVE(&e->dirty, s, in_dirty);
+    s->is_dirty = false;
+    queue_release(s);
+    e->sessions_n--;
+    if (s->conn && e->drain != DRAIN_OVER)
+        edge_depart(s); /* frees it when the core knows */
+    else
+        session_free(s);
+}

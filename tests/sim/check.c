@@ -1,0 +1,170 @@
+/* What must be true of the core after every step, whatever the step was. */
+#include "tests/sim/sim.h"
+
+/* Only walked here, so no order is needed. */
+static int no_order(const void *a, const void *b)
+{
+    (void)a, (void)b;
+    return 0;
+}
+
+TREE_GENERATE(users_by_id, chat_user, by_id, no_order)
+TREE_GENERATE(rooms_by_id, chat_room, by_id, no_order)
+
+static bool is_zero(const void *p, size_t n)
+{
+    const uint8_t *bytes = p;
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < n; i++)
+        any |= bytes[i];
+    return any == 0;
+}
+
+static bool is_enlisted(const struct chat_member *m)
+{
+    const struct chat_member *other;
+
+    TAILQ_FOREACH (other, &m->user->rooms, of_user)
+        if (other == m)
+            return true;
+    return false;
+}
+
+struct counts {
+    uint32_t members, online, presenters, pending;
+};
+
+static void check_member(const struct sim *s, const struct chat_room *room, const struct chat_member *m,
+                         struct counts *n)
+{
+    const char *who = m->user->name.s;
+
+    if (m->room != room)
+        sim_stop(s, "%s: member %s is of another room", room->id.s, who);
+    if ((room->state != ROOM_CREATING) != is_enlisted(m))
+        sim_stop(s, "%s: member %s does not have the room in his list", room->id.s, who);
+    if (!(m->presenter && !room->open) && !is_zero(&m->share, sizeof(m->share)))
+        sim_stop(s, "%s: a share of %s is in memory, and nobody waits for it", room->id.s, who);
+    if (m->presenter && (room->threshold == 0 || !user_is_online(m->user)))
+        sim_stop(s, "%s: %s is a presenter and should not be", room->id.s, who);
+    n->members++;
+    n->presenters += m->presenter;
+    if (room->state == ROOM_CREATING)
+        return;
+    n->online += user_is_online(m->user);
+    n->pending += m->pending;
+}
+
+static void check_count(const struct sim *s, const struct chat_room *room, const char *what, uint64_t is, uint64_t want)
+{
+    if (is != want)
+        sim_stop(s, "%s: %s is %llu and should be %llu", room->id.s, what, (unsigned long long)is,
+                 (unsigned long long)want);
+}
+
+static void check_room(const struct sim *s, const struct chat_room *room)
+{
+    const struct chat_member *m;
+    struct counts n = {0};
+    uint32_t holding;
+
+    TAILQ_FOREACH (m, &room->members, of_room)
+        check_member(s, room, m, &n);
+    check_count(s, room, "members_n", room->members_n, n.members);
+    check_count(s, room, "online_n", room->online_n, n.online);
+    check_count(s, room, "presenters_n", room->presenters_n, n.presenters);
+    check_count(s, room, "pending_n", room->pending_n, n.pending);
+    if (room->seq < room->head)
+        sim_stop(s, "%s: seq %llu is behind head %llu", room->id.s, (unsigned long long)room->seq,
+                 (unsigned long long)room->head);
+    if ((!room->open || room->threshold == 0) && !is_zero(&room->key, sizeof(room->key)))
+        sim_stop(s, "%s: the key is in memory while the room is closed", room->id.s);
+    if (room->open && room->threshold && is_zero(&room->key, sizeof(room->key)))
+        sim_stop(s, "%s: open, and there is no key", room->id.s);
+    if (room->threshold == 0 && room->state == ROOM_LIVE && !room->open)
+        sim_stop(s, "%s: an open room is closed", room->id.s);
+    holding = room->hold == HOLD_PRESENTERS ? n.presenters : n.online;
+    if (room->open && holding < room->threshold)
+        sim_stop(s, "%s: open without a quorum", room->id.s);
+    if (!room->open && room->state == ROOM_LIVE && n.presenters >= room->threshold)
+        sim_stop(s, "%s: closed with a quorum of shares", room->id.s);
+}
+
+static void check_users(struct sim *s)
+{
+    struct chat_user *user;
+    struct chat_room *room;
+    const struct chat_member *m;
+    const struct chat_conn *conn;
+    size_t authed = 0;
+
+    RB_FOREACH (user, users_by_id, &s->chat->users_by_id) {
+        uint32_t conns = 0;
+        TAILQ_FOREACH (conn, &user->conns, of_user) {
+            conns++;
+            if (conn->user != user || conn->closing)
+                sim_stop(s, "%s has a connection that is not his or is closing", user->name.s);
+        }
+        if (conns != user->conns_n)
+            sim_stop(s, "%s: conns_n is %u and should be %u", user->name.s, user->conns_n, conns);
+        authed += conns;
+    }
+    if (authed != s->chat->authed_n)
+        sim_stop(s, "authed_n is %zu and should be %zu", s->chat->authed_n, authed);
+    size_t memberships = 0, claimed = 0;
+    RB_FOREACH (room, rooms_by_id, &s->chat->rooms_by_id)
+        TAILQ_FOREACH (m, &room->members, of_room)
+            memberships++;
+    TAILQ_FOREACH (room, &s->chat->grave, in_grave)
+        TAILQ_FOREACH (m, &room->members, of_room)
+            memberships++;
+    RB_FOREACH (user, users_by_id, &s->chat->users_by_id)
+        claimed += user->rooms_n;
+    if (memberships != claimed)
+        sim_stop(s, "rooms_n of all users is %zu and should be %zu", claimed, memberships);
+}
+
+/* Is the push about a room, which only its members may hear of? */
+static bool is_of_room(enum chat_push_kind kind)
+{
+    return kind == PUSH_NEW_MESSAGE || kind == PUSH_NEW_ROOM || kind == PUSH_GET_SECRET || kind == PUSH_ROOM_MESSAGES ||
+           kind == PUSH_CLOSE_ROOM;
+}
+
+static bool is_member(const struct chat_room *room, const struct chat_user *user)
+{
+    const struct chat_member *m;
+
+    TAILQ_FOREACH (m, &room->members, of_room)
+        if (m->user == user && !m->leaving)
+            return true;
+    return false;
+}
+
+static void check_action(const struct sim *s, const struct chat_action *a)
+{
+    for (size_t i = 0; i < a->conns_n; i++) {
+        struct sim_conn *conn = a->conns[i]->edge;
+        if (conn->is_closed)
+            sim_stop(s, "an action for %s, which is closed", conn->name);
+        if (a->kind == ACT_CLOSE)
+            conn->is_closed = true;
+        if (a->kind == ACT_SEND && is_of_room(a->push->kind) && !is_member(a->push->room, conn->user))
+            sim_stop(s, "%s hears of %s and is no member", conn->name, a->push->room->id.s);
+    }
+}
+
+void sim_check(struct sim *s, const struct chat_actions *actions)
+{
+    struct chat_room *room;
+
+    for (size_t i = 0; i < actions->n; i++)
+        check_action(s, &actions->list[i]);
+    RB_FOREACH (room, rooms_by_id, &s->chat->rooms_by_id)
+        check_room(s, room);
+    TAILQ_FOREACH (room, &s->chat->grave, in_grave)
+        if (!is_zero(&room->key, sizeof(room->key)))
+            sim_stop(s, "%s: the key of a room that is gone is in memory", room->id.s);
+    check_users(s);
+}

@@ -1,0 +1,84 @@
+/*
+ * A chat without sockets: the core on a fake clock, the real store in a temporary directory, inputs and a trace as
+ * text.
+ *
+ * Words of the inputs and of the trace: tests/sim/README.md.
+ */
+#ifndef KERB_TESTS_SIM_H
+#define KERB_TESTS_SIM_H
+
+#include <semaphore.h>
+
+#include "chat/core/internal.h"
+#include "chat/store/store.h"
+#include "tests/unit/state.h"
+
+#define SIM_WORD_MAX  64         /* bytes of a connection's name */
+#define SIM_EPOCH_S   1780000000 /* the wall clock when a scenario starts */
+#define SIM_LIST_MAX  8          /* a list longer than this is shown as its length */
+#define SIM_INPUT_MAX 4096       /* bytes of an input line */
+
+struct sim_conn {
+    TAILQ_ENTRY(sim_conn) link;
+    char name[SIM_WORD_MAX];
+    struct chat_conn *core;
+    struct chat_user *user; /* whose it is or was; the core forgets it when it closes a connection */
+    bool is_hidden;         /* one of a crowd: not shown in the trace */
+    bool is_closed;         /* the core has closed it */
+};
+
+/* A share as its owner's device keeps it. */
+struct sim_share {
+    STAILQ_ENTRY(sim_share) link;
+    struct name room, user;
+    struct buf text;
+};
+
+struct sim {
+    const char *file;
+    size_t line; /* of the input that runs */
+    struct conf conf;
+    struct envelope_key open_key;
+    struct chat_limits limits;
+    struct chat *chat;
+    struct chat_store *store;
+    sem_t woken;
+    int64_t mono_ms;
+    uint64_t random;
+    bool is_auto;                      /* jobs are done at once and not shown */
+    bool is_quiet;                     /* nothing is shown */
+    struct chat_job_list queued, done; /* not yet given to the store; not yet given back to the core */
+    TAILQ_HEAD(, sim_conn) conns;
+    STAILQ_HEAD(, sim_share) shares;
+    struct buf out; /* the trace */
+};
+
+/* sim.c */
+void sim_open(struct sim *s, const char *file);
+void sim_close(struct sim *s);
+int64_t sim_time_s(const struct sim *s);
+void sim_step(struct sim *s, struct chat_event *event); /* does the step, shows its actions, checks the invariants */
+void sim_store(struct sim *s, size_t n);                /* the store does the first n queued jobs */
+void sim_answer(struct sim *s);                         /* the core is told what is done */
+void sim_fail(struct sim *s, size_t n);                 /* the first n queued jobs fail */
+void sim_restart(struct sim *s);
+void sim_pass(struct sim *s, int64_t ms); /* time passes */
+struct sim_conn *sim_conn(struct sim *s, const char *name);
+struct sim_conn *sim_connect(struct sim *s, const char *name);
+void sim_drop(struct sim *s, struct sim_conn *conn);
+struct sim_share *sim_share(struct sim *s, struct slice room, struct slice user);
+/* Ends the test: says which file and line, and what is wrong. */
+_Noreturn void sim_stop(const struct sim *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* input.c */
+void sim_input(struct sim *s, char *line);
+
+/* trace.c */
+void sim_trace(struct sim *s, const struct chat_actions *actions);
+void sim_trace_job(struct sim *s, const struct chat_job *job);
+void sim_say(struct sim *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* check.c: what must be true after every step */
+void sim_check(struct sim *s, const struct chat_actions *actions);
+
+#endif
