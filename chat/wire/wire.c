@@ -91,7 +91,7 @@ void wire_close(struct wire *w)
 
 bool wire_allows(const struct wire *w, enum wire_profile profile)
 {
-    return conf_allows(w->options.conf, profile == WIRE_SEALED ? ETYPE_AES128_CBC_HS256 : ETYPE_AES128_CBC);
+    return (conf_profiles(w->options.conf) & (profile == WIRE_SEALED ? PROFILE_SEALED : PROFILE_CLASSIC)) != 0;
 }
 
 struct wire_conn *wire_conn_new(struct wire *w, enum wire_profile profile, const char *address)
