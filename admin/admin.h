@@ -16,6 +16,7 @@
 #define ADMIN_CONFIG_NAME   "kerb.conf"
 
 #define ADMIN_TGS_KEYTAB  "tgs/tgs.keytab"
+#define ADMIN_AS_KEYTAB   "as/as.keytab"
 #define ADMIN_CHAT_KEYTAB "chat/chat.keytab"
 #define ADMIN_CHAT_MASTER "chat/master.key"
 
@@ -26,8 +27,11 @@ enum admin_option {
     OPT_CONFIG,
     OPT_JSON,
     OPT_REALM,
+    OPT_SEALED_ONLY,
     OPT_PASSWORD_FILE,
     OPT_RANDOM,
+    OPT_CUT_OFF,
+    OPT_NAME,
     OPT_OUT,
     OPT_FORCE,
     OPT_MARKDOWN,
@@ -37,7 +41,7 @@ enum admin_option {
 
 struct admin {
     const char *opt[OPT_COUNT]; /* the option's value, "" for a flag that was given, NULL when absent */
-    const char *arg;            /* the command's argument, NULL when it takes none */
+    const char *arg, *arg2;     /* the command's arguments, NULL when it takes none */
     struct buf config_path;     /* NUL-terminated */
     struct conf conf;           /* after admin_load */
     bool has_told;              /* a sentence about the failure is on standard error */
@@ -52,6 +56,13 @@ MUST enum rc cmd_user_enable(struct admin *a);
 MUST enum rc cmd_user_del(struct admin *a);
 MUST enum rc cmd_user_list(struct admin *a);
 MUST enum rc cmd_user_show(struct admin *a);
+MUST enum rc cmd_user_profiles(struct admin *a);
+MUST enum rc cmd_user_code(struct admin *a);
+MUST enum rc cmd_invite(struct admin *a);
+MUST enum rc cmd_admin_grant(struct admin *a);
+MUST enum rc cmd_admin_revoke(struct admin *a);
+MUST enum rc cmd_admin_code(struct admin *a);
+MUST enum rc cmd_report_classic(struct admin *a);
 MUST enum rc cmd_service_add(struct admin *a);
 MUST enum rc cmd_service_list(struct admin *a);
 MUST enum rc cmd_service_rotate(struct admin *a);
@@ -77,6 +88,16 @@ MUST enum rc admin_lock(struct admin *a);
 
 /* The argument as a name. Tells. */
 MUST enum rc admin_name(struct admin *a, struct name *ret);
+
+/* Any text as a name. Tells. */
+MUST enum rc admin_name_of(struct admin *a, const char *text, struct name *ret);
+
+/* The two services that the AS itself serves: their keys also lie in ADMIN_AS_KEYTAB. */
+#define ADMIN_OWN_N 2
+extern const char *const admin_own_services[ADMIN_OWN_N];
+
+/* After a change of a user's row: nothing, a sentence, and RC_OK for RC_OK. */
+enum rc admin_tell_user(struct admin *a, enum rc rc, const struct as_store *s, const struct name *name);
 
 /* The two stores; NOT_FOUND, DB_NEWER and so on are told. */
 MUST enum rc admin_open_as(struct admin *a, enum db_mode mode, struct as_store **ret);

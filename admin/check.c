@@ -41,7 +41,7 @@ static const struct {
     const char *dir;
     const char *files[4]; /* that must be there */
 } folders[] = {
-    {"as",   {"as.db", "master.key"}               },
+    {"as",   {"as.db", "master.key", "as.keytab"}  },
     {"tgs",  {"tgs.db", "master.key", "tgs.keytab"}},
     {"chat", {"master.key", "chat.keytab"}         }, /* chat.db comes with the first start */
 };
@@ -209,41 +209,52 @@ static enum rc check_as(struct check *c)
     return kt ? check_tgs_keys(c, s, kt) : RC_OK;
 }
 
-/* The newest version is what the TGS will seal with: the chat must have it by then. */
-static enum rc check_chat_key(struct check *c, struct tgs_store *s, const struct keytab *kt)
+/* The newest version is what the TGS will seal with: the service must have it by then. */
+static enum rc check_service_key(struct check *c, struct tgs_store *s, const char *service, const char *keytab,
+                                 const struct keytab *kt)
 {
     AUTO(keytab_done) struct keytab *all = NULL;
     struct tgs_service svc;
-    struct name chat;
+    struct name name;
 
-    TRY(name_parse(slice_text(c->a->conf.chat_service), &chat));
-    enum rc rc = tgs_store_find(s, &chat, &svc);
+    TRY(name_parse(slice_text(service), &name));
+    enum rc rc = tgs_store_find(s, &name, &svc);
     if (rc == RC_OK)
         rc = keytab_new(&all);
     if (rc == RC_OK)
-        rc = tgs_store_export(s, &chat, all);
+        rc = tgs_store_export(s, &name, all);
     if (rc != RC_OK)
-        return problem(c, "tgs.db: service '%s': %s", chat.s, rc_text(rc));
-    if (!same_key(keytab_find(all, &chat, ETYPE_AES128_CBC_HS256, svc.kvno),
-                  keytab_find(kt, &chat, ETYPE_AES128_CBC_HS256, svc.kvno)))
-        return problem(c, ADMIN_CHAT_KEYTAB ": version %u of the key of '%s' is missing or another one", svc.kvno,
-                       chat.s);
+        return problem(c, "tgs.db: service '%s': %s", name.s, rc_text(rc));
+    if (!same_key(keytab_find(all, &name, ETYPE_AES128_CBC_HS256, svc.kvno),
+                  keytab_find(kt, &name, ETYPE_AES128_CBC_HS256, svc.kvno)))
+        return problem(c, "%s: version %u of the key of '%s' is missing or another one", keytab, svc.kvno, name.s);
+    return RC_OK;
+}
+
+static enum rc check_service_keys(struct check *c, struct tgs_store *s, const struct keytab *chat,
+                                  const struct keytab *as)
+{
+    if (chat)
+        TRY(check_service_key(c, s, c->a->conf.chat_service, ADMIN_CHAT_KEYTAB, chat));
+    for (size_t i = 0; as && i < ADMIN_OWN_N; i++)
+        TRY(check_service_key(c, s, admin_own_services[i], ADMIN_AS_KEYTAB, as));
     return RC_OK;
 }
 
 static enum rc check_tgs(struct check *c)
 {
     AUTO(tgs_store_done) struct tgs_store *s = NULL;
-    AUTO(keytab_done) struct keytab *kt = NULL;
+    AUTO(keytab_done) struct keytab *chat = NULL, *as = NULL;
     uint64_t rows = 0, bad = 0;
 
-    TRY(load_keytab(c, ADMIN_CHAT_KEYTAB, &kt));
+    TRY(load_keytab(c, ADMIN_CHAT_KEYTAB, &chat));
+    TRY(load_keytab(c, ADMIN_AS_KEYTAB, &as));
     enum rc rc = tgs_store_open(&c->a->conf, DB_READ, &s);
     if (rc != RC_OK)
         return problem(c, "%s/tgs: %s", c->a->conf.realm_state, rc_text(rc));
     rc = tgs_store_verify(s, &rows, &bad);
     TRY(check_rows(c, "tgs/tgs.db", rc, rows, bad));
-    return kt ? check_chat_key(c, s, kt) : RC_OK;
+    return check_service_keys(c, s, chat, as);
 }
 
 static enum rc check_chat(struct check *c)

@@ -93,9 +93,16 @@ enum rc admin_lock(struct admin *a)
     return RC_OK; /* fd stays open, and with it the lock */
 }
 
+const char *const admin_own_services[ADMIN_OWN_N] = {"kerb/admin", "kerb/changepw"};
+
 enum rc admin_name(struct admin *a, struct name *ret)
 {
-    enum rc rc = name_parse(slice_text(a->arg), ret);
+    return admin_name_of(a, a->arg, ret);
+}
+
+enum rc admin_name_of(struct admin *a, const char *text, struct name *ret)
+{
+    enum rc rc = name_parse(slice_text(text), ret);
 
     if (rc != RC_OK)
         return admin_fail(a, rc, "this is not a name: 1 to 64 characters, no control characters, no space at an end");

@@ -6,6 +6,7 @@
  * SIGKILL or a power cut the next init tells what it finds.
  */
 #include "admin/admin.h"
+#include "admin/password.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -28,6 +29,7 @@ static const struct {
     {"tgs/master.key",  true },
     {"tgs/tgs.db",      true },
     {ADMIN_TGS_KEYTAB,  true },
+    {ADMIN_AS_KEYTAB,   true },
     {ADMIN_CHAT_MASTER, true },
     {ADMIN_CHAT_KEYTAB, true },
     {"chat/chat.db",    false},
@@ -78,6 +80,8 @@ static enum rc write_config(struct admin *a, const char *path, struct made *made
     TRY(buf_printf(&text,
                    "# Only what differs from the defaults; all keys: kerbadm config --example\n[realm]\nname = %s\n",
                    realm.s));
+    if (a->opt[OPT_SEALED_ONLY])
+        TRY(buf_text(&text, "profiles = sealed\n"));
     made->config = true;
     enum rc rc = file_write_atomic(path, buf_slice(&text), CONF_MODE);
     return rc == RC_OK ? RC_OK : admin_fail(a, rc, "%s: %s", path, rc_text(rc));
@@ -88,6 +92,9 @@ static enum rc check_realm(struct admin *a)
 {
     struct name wanted;
 
+    if (a->opt[OPT_SEALED_ONLY] && conf_profiles(&a->conf) != PROFILE_SEALED)
+        return admin_fail(a, RC_BAD_CONFIG, "%s allows other profiles: write 'profiles = sealed' into [realm]",
+                          admin_config_path(a));
     if (!a->opt[OPT_REALM])
         return RC_OK;
     TRY(name_parse(slice_text(a->opt[OPT_REALM]), &wanted));
@@ -177,6 +184,24 @@ static enum rc make_as(struct admin *a)
     return save_single(a, ADMIN_TGS_KEYTAB, &tgs, &key);
 }
 
+/* What the AS itself serves. */
+static enum rc make_own_services(struct admin *a, struct tgs_store *s)
+{
+    AUTO(keytab_done) struct keytab *kt = NULL;
+    AUTO(str_done) char *path = NULL;
+
+    TRY(conf_path(&a->conf, ADMIN_AS_KEYTAB, &path));
+    TRY(keytab_new(&kt));
+    for (size_t i = 0; i < ADMIN_OWN_N; i++) {
+        AUTO(key_done) struct key key = {0};
+        struct name name;
+        TRY(name_parse(slice_text(admin_own_services[i]), &name));
+        TRY(tell(a, tgs_store_add(s, &name, clock_s(), &key), "tgs/tgs.db"));
+        TRY(keytab_add(kt, &name, &key));
+    }
+    return tell(a, keytab_save(kt, path), ADMIN_AS_KEYTAB);
+}
+
 static enum rc make_tgs(struct admin *a)
 {
     AUTO(tgs_store_done) struct tgs_store *s = NULL;
@@ -187,6 +212,7 @@ static enum rc make_tgs(struct admin *a)
         return admin_fail(a, RC_BAD_CONFIG, "[chat] service = '%s' is not a name", a->conf.chat_service);
     TRY(admin_open_tgs(a, DB_CREATE, &s));
     TRY(tell(a, tgs_store_add(s, &chat, clock_s(), &key), "tgs/tgs.db"));
+    TRY(make_own_services(a, s));
     return save_single(a, ADMIN_CHAT_KEYTAB, &chat, &key);
 }
 
@@ -238,6 +264,45 @@ static void undo(struct admin *a, const char *dir, const struct made *made)
         (void)rmdir(dir);
 }
 
+/* The name on a line of the terminal; empty: none. */
+static enum rc ask_admin_name(struct admin *a, struct name *ret)
+{
+    char line[NAME_MAX_BYTES + 2];
+
+    ret->n = 0;
+    (void)fputs("Name of the first administrator (empty: none): ", stderr);
+    if (!fgets(line, sizeof line, stdin))
+        return RC_OK;
+    line[strcspn(line, "\n")] = 0;
+    return line[0] ? admin_name_of(a, line, ret) : RC_OK;
+}
+
+static enum rc add_admin(struct admin *a, const struct name *name, struct slice password)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    AUTO(as_keys_done) struct as_keys keys = {0};
+
+    TRY(password_keys(a, name, password, &keys));
+    TRY(admin_open_as(a, DB_WRITE, &s));
+    TRY(admin_tell_user(a, as_store_add(s, name, &keys, clock_s()), s, name));
+    return admin_tell_user(a, as_store_set_admin(s, name, true), s, name);
+}
+
+/* The realm stands whatever happens here: 'admin code' makes the first administrator later. */
+static enum rc first_admin(struct admin *a)
+{
+    AUTO(buf_done) struct buf password = {0};
+    struct name name;
+
+    if (a->opt[OPT_JSON] || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return RC_OK;
+    TRY(ask_admin_name(a, &name));
+    if (name.n == 0)
+        return RC_OK;
+    TRY(password_ask(a, &name, &password));
+    return add_admin(a, &name, buf_slice(&password));
+}
+
 static enum rc show(struct admin *a)
 {
     AUTO(buf_done) struct buf out = {0};
@@ -255,6 +320,8 @@ static enum rc show(struct admin *a)
     jw_text(&w, "config", slice_text(config));
     jw_open(&w, "services", '[');
     jw_text(&w, NULL, slice_text(a->conf.chat_service));
+    for (size_t i = 0; i < ADMIN_OWN_N; i++)
+        jw_text(&w, NULL, slice_text(admin_own_services[i]));
     jw_close(&w, ']');
     jw_close(&w, '}');
     return admin_print_json(a, &w);
@@ -276,5 +343,7 @@ enum rc cmd_init(struct admin *a)
     if (rc != RC_OK)
         undo(a, (char *)dir.p, &made);
     (void)sigprocmask(SIG_SETMASK, &old, NULL);
-    return rc == RC_OK ? show(a) : rc;
+    TRY(rc);
+    TRY(show(a));
+    return first_admin(a);
 }

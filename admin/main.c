@@ -20,7 +20,7 @@
 #define PRINT_BITS    (BIT(OPT_MARKDOWN) | BIT(OPT_EXAMPLE))
 #define EVERYWHERE    (BIT(OPT_HELP) | BIT(OPT_VERSION) | BIT(OPT_STATE) | BIT(OPT_CONFIG) | BIT(OPT_JSON))
 #define EXCLUDE_N     3
-#define HELP_COLUMN   28
+#define HELP_COLUMN   32
 
 static const struct {
     const char *name, *value, *help; /* value: NULL for a flag */
@@ -31,8 +31,11 @@ static const struct {
     [OPT_CONFIG] = {"config",        "FILE", "kerb.conf, wherever it is"                                           },
     [OPT_JSON] = {"json",          NULL,   "print JSON, for a script"                                            },
     [OPT_REALM] = {"realm",         "NAME", "name of the new realm"                                               },
+    [OPT_SEALED_ONLY] = {"sealed-only",   NULL,   "let the sealed profile alone log in: no unsalted keys"               },
     [OPT_PASSWORD_FILE] = {"password-file", "FILE", "the password is the first line of FILE (-: standard input)"          },
     [OPT_RANDOM] = {"random",        NULL,   "draw a random password and print it, once"                           },
+    [OPT_CUT_OFF] = {"cut-off",       NULL,   "make the tickets that the user has worthless"                        },
+    [OPT_NAME] = {"name",          "NAME", "for this name only"                                                  },
     [OPT_OUT] = {"out",           "FILE", "file to write"                                                       },
     [OPT_FORCE] = {"force",         NULL,   "replace the file if it is there"                                     },
     [OPT_MARKDOWN] = {"markdown",      NULL,   "as a Markdown reference"                                             },
@@ -50,14 +53,21 @@ struct command {
 /* clang-format off */
 static const struct command commands[] = {
     /* words            argument   options                        needs         help                                                handler */
-    {"init",           NULL,      BIT(OPT_REALM),                0,            "make a realm: keys, databases, the service chat", cmd_init},
+    {"init",           NULL,      BIT(OPT_REALM) | BIT(OPT_SEALED_ONLY), 0,            "make a realm: keys, databases, the service chat", cmd_init},
     {"user add",       "NAME",    PASSWORD_BITS,                 0,            "add a user; asks for the password",                cmd_user_add},
-    {"user passwd",    "NAME",    PASSWORD_BITS,                 0,            "give a user another password",                     cmd_user_passwd},
+    {"user passwd",    "NAME",    PASSWORD_BITS | BIT(OPT_CUT_OFF), 0,            "give a user another password",                     cmd_user_passwd},
     {"user disable",   "NAME",    0,                             0,            "let a user log in no more",       cmd_user_disable},
     {"user enable",    "NAME",    0,                             0,            "let a disabled user log in again",                     cmd_user_enable},
     {"user del",       "NAME",    0,                             0,            "delete a user for good",                           cmd_user_del},
     {"user list",      NULL,      0,                             0,            "list the users",                                   cmd_user_list},
     {"user show",      "NAME",    0,                             0,            "show one user",                                    cmd_user_show},
+    {"user profiles",  "NAME PROFILES", 0,                       0,            "keep the keys of these profiles only (sealed)",    cmd_user_profiles},
+    {"user code",      "NAME",    0,                             0,            "print a code with which a user sets a new password; his vault is lost", cmd_user_code},
+    {"invite",         NULL,      BIT(OPT_NAME),                 0,            "print a code with which somebody makes an account", cmd_invite},
+    {"admin grant",    "NAME",    0,                             0,            "make a user an administrator",                     cmd_admin_grant},
+    {"admin revoke",   "NAME",    0,                             0,            "take that back",                                   cmd_admin_revoke},
+    {"admin code",     NULL,      BIT(OPT_NAME),                 0,            "print a code with which somebody becomes the first administrator", cmd_admin_code},
+    {"report classic", NULL,      0,                             0,            "list who still has an unsalted classic key",       cmd_report_classic},
     {"service add",    "NAME",    0,                             0,            "add a service with a random key",                  cmd_service_add},
     {"service list",   NULL,      0,                             0,            "list the services",                                cmd_service_list},
     {"service rotate", "NAME",    0,                             0,            "give a service, or the TGS (tgs), its next key",   cmd_service_rotate},
@@ -173,11 +183,18 @@ static bool check_options(const struct admin *a, const struct command *c)
     return false;
 }
 
-/* The argument, exactly when the command takes one. */
-static bool take_argument(struct admin *a, const struct command *c, char **rest, int n)
+/* How many arguments a command takes: one, or two with a blank between their names. */
+static int arguments(const struct command *c)
 {
-    if (n == (c->arg ? 1 : 0)) {
-        a->arg = c->arg ? rest[0] : NULL;
+    return !c->arg ? 0 : strchr(c->arg, ' ') ? 2 : 1;
+}
+
+/* The arguments, exactly as many as the command takes. */
+static bool take_arguments(struct admin *a, const struct command *c, char **rest, int n)
+{
+    if (n == arguments(c)) {
+        a->arg = n > 0 ? rest[0] : NULL;
+        a->arg2 = n > 1 ? rest[1] : NULL;
         return true;
     }
     (void)fprintf(stderr, "usage: kerbadm [OPTION...] %s %s\n", c->words, c->arg ? c->arg : "");
@@ -204,7 +221,7 @@ static int run(struct admin *a, char **words, int n)
         print_usage(a->opt[OPT_HELP] ? stdout : stderr);
         return a->opt[OPT_HELP] ? EXIT_SUCCESS : EXIT_USAGE;
     }
-    if (!check_options(a, c) || !take_argument(a, c, words + used, n - used))
+    if (!check_options(a, c) || !take_arguments(a, c, words + used, n - used))
         return EXIT_USAGE;
     enum rc rc = c->run(a);
     if (rc != RC_OK && !a->has_told)

@@ -50,7 +50,7 @@ static enum rc ask_once(struct admin *a, const char *prompt, struct buf *out)
     return RC_OK;
 }
 
-static enum rc ask(struct admin *a, const struct name *user, struct buf *out)
+enum rc password_ask(struct admin *a, const struct name *user, struct buf *out)
 {
     AUTO(buf_done) struct buf prompt = {0}, again = {0};
 
@@ -128,15 +128,28 @@ enum rc password_get(struct admin *a, const struct name *user, struct buf *ret)
     else if (a->opt[OPT_PASSWORD_FILE])
         TRY(read_line(a, a->opt[OPT_PASSWORD_FILE], &password));
     else
-        TRY(ask(a, user, &password));
+        TRY(password_ask(a, user, &password));
     warn_when_weak(user, buf_slice(&password));
     buf_done(ret);
     *ret = buf_take(&password);
     return RC_OK;
 }
 
-enum rc password_key(struct slice password, struct key *ret)
+static enum rc sealed_key(struct admin *a, const struct name *user, struct slice password, struct as_keys *keys)
 {
-    *ret = (struct key){.etype = ETYPE_AES128_CBC, .n = BOX_KEY};
-    return box_password_key(password, ret->bytes);
+    TRY(userkey_params_make((uint32_t)a->conf.policy_pbkdf2_iterations, &keys->params));
+    return userkey_derive(password, &a->conf.realm, user, &keys->params, &keys->sealed);
+}
+
+enum rc password_keys(struct admin *a, const struct name *user, struct slice password, struct as_keys *ret)
+{
+    unsigned profiles = conf_profiles(&a->conf);
+
+    *ret = (struct as_keys){0};
+    if (profiles & PROFILE_SEALED)
+        TRY(sealed_key(a, user, password, ret));
+    if (!(profiles & PROFILE_CLASSIC))
+        return RC_OK;
+    ret->classic = (struct key){.etype = ETYPE_AES128_CBC, .n = BOX_KEY};
+    return box_password_key(password, ret->classic.bytes);
 }

@@ -8,8 +8,7 @@
 
 #include "admin/admin.h"
 
-#define PASSWORD_MAX  1024 /* bytes: far above any passphrase, far below what a terminal line holds */
-#define PASSWORD_WEAK 8    /* characters: fewer are accepted with a warning */
+#define PASSWORD_WEAK 8 /* characters: fewer are accepted with a warning */
 
 /* Out: ret - replaced. Warns about a weak one. Errors: all told. */
 MUST enum rc password_get(struct admin *a, const struct name *user, struct buf *ret);
@@ -17,7 +16,10 @@ MUST enum rc password_get(struct admin *a, const struct name *user, struct buf *
 /* The rules: not empty, valid UTF-8, at most PASSWORD_MAX bytes. Errors: MALFORMED, told. */
 MUST enum rc password_check(struct admin *a, struct slice password);
 
-/* The classic key of a password. */
-MUST enum rc password_key(struct slice password, struct key *ret);
+/* The keys of a password: one for each profile that the realm allows. Takes some tenths of a second. */
+MUST enum rc password_keys(struct admin *a, const struct name *user, struct slice password, struct as_keys *ret);
+
+/* Asks twice on the terminal. Errors: all told. */
+MUST enum rc password_ask(struct admin *a, const struct name *user, struct buf *ret);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static enum rc tell(struct admin *a, enum rc rc, const struct tgs_store *s, const struct name *name)
 {
@@ -29,16 +30,65 @@ static void service_json(struct jw *w, const struct tgs_service *svc)
     jw_int(w, "created", svc->created_s);
 }
 
+/* The keytab that kerbadm keeps up to date for the service; NULL: its owner fetches it himself. */
+static const char *keytab_of(const struct admin *a, const struct name *name)
+{
+    if (strcmp(name->s, a->conf.chat_service) == 0)
+        return ADMIN_CHAT_KEYTAB;
+    for (size_t i = 0; i < ADMIN_OWN_N; i++)
+        if (strcmp(name->s, admin_own_services[i]) == 0)
+            return ADMIN_AS_KEYTAB;
+    return NULL;
+}
+
 static bool is_tgs(const struct name *name)
 {
     return slice_eq(name_slice(name), slice_text(AS_TGS_NAME));
 }
 
+static enum rc load_keytab(struct admin *a, const char *path, struct keytab **ret)
+{
+    enum rc rc = keytab_load(path, ret);
+
+    return rc == RC_OK ? RC_OK : admin_fail(a, rc, "%s: %s; nothing was changed", path, rc_text(rc));
+}
+
+/* The file is read before anything is changed, so what remains to go wrong is a full disk: then say what to do. */
+static enum rc append(struct admin *a, const struct name *name, const struct key *key, struct keytab *kt,
+                      const char *path)
+{
+    enum rc rc = keytab_add(kt, name, key);
+
+    if (rc == RC_OK)
+        rc = keytab_save(kt, path);
+    if (rc == RC_OK)
+        return RC_OK;
+    return admin_fail(a, rc,
+                      "the key has a new version, but %s could not be written (%s): within %lld s, run 'kerbadm keytab "
+                      "export %s --out %s --force'",
+                      path, rc_text(rc), (long long)a->conf.policy_keytab_delay, name->s, path);
+}
+
+/* The keytab of a service of the AS itself, a fresh one where there is none yet; *ret stays NULL for all others. */
+static enum rc load_own_keytab(struct admin *a, const struct name *name, char **ret_path, struct keytab **ret)
+{
+    const char *keytab = keytab_of(a, name);
+
+    if (!keytab || strcmp(keytab, ADMIN_AS_KEYTAB) != 0)
+        return RC_OK;
+    TRY(conf_path(&a->conf, keytab, ret_path));
+    if (access(*ret_path, F_OK) != 0)
+        return keytab_new(ret);
+    return load_keytab(a, *ret_path, ret);
+}
+
 enum rc cmd_service_add(struct admin *a)
 {
     AUTO(tgs_store_done) struct tgs_store *s = NULL;
+    AUTO(keytab_done) struct keytab *kt = NULL;
     AUTO(buf_done) struct buf out = {0};
     AUTO(key_done) struct key key = {0};
+    AUTO(str_done) char *path = NULL;
     struct tgs_service svc;
     struct name name;
 
@@ -46,8 +96,12 @@ enum rc cmd_service_add(struct admin *a)
     if (is_tgs(&name))
         return admin_fail(a, RC_EXISTS, "'" AS_TGS_NAME "' is the TGS itself");
     TRY(admin_load(a));
+    TRY(admin_lock(a));
     TRY(admin_open_tgs(a, DB_WRITE, &s));
+    TRY(load_own_keytab(a, &name, &path, &kt));
     TRY(tell(a, tgs_store_add(s, &name, clock_s(), &key), s, &name));
+    if (kt)
+        TRY(append(a, &name, &key, kt, path));
     if (!a->opt[OPT_JSON])
         return RC_OK;
     TRY(tell(a, tgs_store_find(s, &name, &svc), s, &name));
@@ -123,44 +177,21 @@ static enum rc show_rotation(struct admin *a, const struct name *name, const str
     return admin_print(a, &out);
 }
 
-static enum rc load_keytab(struct admin *a, const char *path, struct keytab **ret)
-{
-    enum rc rc = keytab_load(path, ret);
-
-    return rc == RC_OK ? RC_OK : admin_fail(a, rc, "%s: %s; nothing was changed", path, rc_text(rc));
-}
-
-/* The file is read before anything is changed, so what remains to go wrong is a full disk: then say what to do. */
-static enum rc append(struct admin *a, const struct name *name, const struct key *key, struct keytab *kt,
-                      const char *path)
-{
-    enum rc rc = keytab_add(kt, name, key);
-
-    if (rc == RC_OK)
-        rc = keytab_save(kt, path);
-    if (rc == RC_OK)
-        return RC_OK;
-    return admin_fail(a, rc,
-                      "the key has a new version, but %s could not be written (%s): within %lld s, run 'kerbadm keytab "
-                      "export %s --out %s --force'",
-                      path, rc_text(rc), (long long)a->conf.policy_keytab_delay, name->s, path);
-}
-
 static enum rc rotate_service(struct admin *a, const struct name *name)
 {
-    bool is_chat = strcmp(name->s, a->conf.chat_service) == 0;
+    const char *keytab = keytab_of(a, name);
     AUTO(tgs_store_done) struct tgs_store *s = NULL;
     AUTO(keytab_done) struct keytab *kt = NULL;
     AUTO(key_done) struct key key = {0};
     AUTO(str_done) char *path = NULL;
 
     TRY(admin_open_tgs(a, DB_WRITE, &s));
-    if (is_chat) {
-        TRY(conf_path(&a->conf, ADMIN_CHAT_KEYTAB, &path));
+    if (keytab) {
+        TRY(conf_path(&a->conf, keytab, &path));
         TRY(load_keytab(a, path, &kt));
     }
     TRY(tell(a, tgs_store_rotate(s, name, clock_s() + a->conf.policy_keytab_delay, &key), s, name));
-    if (is_chat)
+    if (keytab)
         TRY(append(a, name, &key, kt, path));
     return show_rotation(a, name, &key, path);
 }

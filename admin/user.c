@@ -4,7 +4,7 @@
 
 #include "shared/base/base64.h"
 
-static enum rc tell(struct admin *a, enum rc rc, const struct as_store *s, const struct name *name)
+enum rc admin_tell_user(struct admin *a, enum rc rc, const struct as_store *s, const struct name *name)
 {
     switch (rc) {
     case RC_OK:
@@ -26,6 +26,13 @@ static void user_json(struct jw *w, const struct as_principal *p)
     jw_text(w, "name", name_slice(&p->name));
     jw_base64url(w, "client_id", SLICE(p->client_id));
     jw_bool(w, "disabled", p->disabled);
+    jw_bool(w, "admin", p->is_admin);
+    jw_open(w, "profiles", '[');
+    if (p->profiles & PROFILE_SEALED)
+        jw_text(w, NULL, slice_text("sealed"));
+    if (p->profiles & PROFILE_CLASSIC)
+        jw_text(w, NULL, slice_text("classic"));
+    jw_close(w, ']');
     jw_int(w, "kvno", p->kvno);
     jw_int(w, "epoch", p->epoch);
     jw_int(w, "created", p->created_s);
@@ -45,7 +52,7 @@ static enum rc show_change(struct admin *a, struct as_store *s, const struct nam
         TRY(buf_byte(&out, '\n'));
         return admin_print(a, &out);
     }
-    TRY(tell(a, as_store_find(s, name, &p), s, name));
+    TRY(admin_tell_user(a, as_store_find(s, name, &p), s, name));
     struct jw w = jw_start(&out);
     jw_open(&w, NULL, '{');
     user_json(&w, &p);
@@ -67,16 +74,16 @@ enum rc cmd_user_add(struct admin *a)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
     AUTO(buf_done) struct buf password = {0};
-    AUTO(key_done) struct key key = {0};
+    AUTO(as_keys_done) struct as_keys keys = {0};
     struct as_principal p;
     struct name name;
 
     TRY(begin(a, DB_WRITE, &name, &s));
     if (as_store_find(s, &name, &p) == RC_OK) /* before somebody types a password twice */
-        return tell(a, RC_EXISTS, s, &name);
+        return admin_tell_user(a, RC_EXISTS, s, &name);
     TRY(password_get(a, &name, &password));
-    TRY(password_key(buf_slice(&password), &key));
-    TRY(tell(a, as_store_add(s, &name, &key, clock_s()), s, &name));
+    TRY(password_keys(a, &name, buf_slice(&password), &keys));
+    TRY(admin_tell_user(a, as_store_add(s, &name, &keys, clock_s()), s, &name));
     return show_change(a, s, &name, buf_slice(&password));
 }
 
@@ -84,15 +91,16 @@ enum rc cmd_user_passwd(struct admin *a)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
     AUTO(buf_done) struct buf password = {0};
-    AUTO(key_done) struct key key = {0};
+    AUTO(as_keys_done) struct as_keys keys = {0};
     struct as_principal p;
     struct name name;
 
     TRY(begin(a, DB_WRITE, &name, &s));
-    TRY(tell(a, as_store_find(s, &name, &p), s, &name));
+    TRY(admin_tell_user(a, as_store_find(s, &name, &p), s, &name));
     TRY(password_get(a, &name, &password));
-    TRY(password_key(buf_slice(&password), &key));
-    TRY(tell(a, as_store_set_key(s, &name, &key, clock_s()), s, &name));
+    TRY(password_keys(a, &name, buf_slice(&password), &keys));
+    const struct as_rekey change = {.keys = &keys, .cut_off = a->opt[OPT_CUT_OFF] != NULL};
+    TRY(admin_tell_user(a, as_store_rekey(s, &name, &change, clock_s()), s, &name));
     return show_change(a, s, &name, buf_slice(&password));
 }
 
@@ -102,7 +110,7 @@ static enum rc set_disabled(struct admin *a, bool disabled)
     struct name name;
 
     TRY(begin(a, DB_WRITE, &name, &s));
-    return tell(a, as_store_set_disabled(s, &name, disabled, clock_s()), s, &name);
+    return admin_tell_user(a, as_store_set_disabled(s, &name, disabled, clock_s()), s, &name);
 }
 
 enum rc cmd_user_disable(struct admin *a)
@@ -121,7 +129,25 @@ enum rc cmd_user_del(struct admin *a)
     struct name name;
 
     TRY(begin(a, DB_WRITE, &name, &s));
-    return tell(a, as_store_delete(s, &name), s, &name);
+    return admin_tell_user(a, as_store_delete(s, &name, clock_s()), s, &name);
+}
+
+/* Only fewer: what a missing key would be made from is the password. */
+enum rc cmd_user_profiles(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    struct name name;
+    unsigned profiles;
+
+    TRY(begin(a, DB_WRITE, &name, &s));
+    if (conf_profiles_parse(a->arg2, &profiles) != RC_OK)
+        return admin_fail(a, RC_MALFORMED, "profiles are sealed, or classic, or sealed,classic");
+    enum rc rc = as_store_keep_profiles(s, &name, profiles, clock_s());
+    if (rc == RC_NO_CLIENT_KEY)
+        return admin_fail(a, rc, "user '%s' has no key of that profile: a new password makes it ('user passwd')",
+                          name.s);
+    TRY(admin_tell_user(a, rc, s, &name));
+    return show_change(a, s, &name, slice_text(""));
 }
 
 static enum rc list_json(void *ctx, const struct as_principal *p)
@@ -134,13 +160,19 @@ static enum rc list_json(void *ctx, const struct as_principal *p)
     return jw_end(w);
 }
 
+static const char *profiles_text(const struct as_principal *p)
+{
+    static const char *const texts[] = {"no key", "sealed", "classic", "sealed,classic"};
+    return texts[(p->profiles & PROFILE_SEALED ? 1 : 0) | (p->profiles & PROFILE_CLASSIC ? 2 : 0)];
+}
+
 static enum rc list_text(void *ctx, const struct as_principal *p)
 {
     char changed[CLASSIC_TIME_LEN + 1];
 
     time_format_classic(p->changed_s, changed);
-    return buf_printf(ctx, "%5u %5u  %-8s  %s  %s\n", p->kvno, p->epoch, p->disabled ? "disabled" : "enabled", changed,
-                      p->name.s);
+    return buf_printf(ctx, "%5u %5u  %-8s  %-14s  %s  %s%s\n", p->kvno, p->epoch, p->disabled ? "disabled" : "enabled",
+                      profiles_text(p), changed, p->name.s, p->is_admin ? " (administrator)" : "");
 }
 
 enum rc cmd_user_list(struct admin *a)
@@ -151,7 +183,7 @@ enum rc cmd_user_list(struct admin *a)
     TRY(admin_load(a));
     TRY(admin_open_as(a, DB_READ, &s));
     if (!a->opt[OPT_JSON]) {
-        TRY(buf_text(&out, " kvno epoch  state     changed (UTC)        name\n"));
+        TRY(buf_text(&out, " kvno epoch  state     profiles        changed (UTC)        name\n"));
         TRY(as_store_each(s, list_text, &out));
         return admin_print(a, &out);
     }
@@ -172,8 +204,10 @@ static enum rc show_text(struct buf *out, const struct as_principal *p)
     time_format_classic(p->changed_s, changed);
     TRY(buf_printf(out, "name       %s\nclient_id  ", p->name.s));
     TRY(base64url_encode(SLICE(p->client_id), out));
-    return buf_printf(out, "\nstate      %s\nkvno       %u\nepoch      %u\ncreated    %s UTC\nchanged    %s UTC\n",
-                      p->disabled ? "disabled" : "enabled", p->kvno, p->epoch, created, changed);
+    TRY(buf_printf(out, "\nstate      %s\nrole       %s\nprofiles   %s\n", p->disabled ? "disabled" : "enabled",
+                   p->is_admin ? "administrator" : "user", profiles_text(p)));
+    return buf_printf(out, "kvno       %u\nepoch      %u\ncreated    %s UTC\nchanged    %s UTC\n", p->kvno, p->epoch,
+                      created, changed);
 }
 
 enum rc cmd_user_show(struct admin *a)
@@ -184,7 +218,7 @@ enum rc cmd_user_show(struct admin *a)
     struct name name;
 
     TRY(begin(a, DB_READ, &name, &s));
-    TRY(tell(a, as_store_find(s, &name, &p), s, &name));
+    TRY(admin_tell_user(a, as_store_find(s, &name, &p), s, &name));
     if (!a->opt[OPT_JSON]) {
         TRY(show_text(&out, &p));
         return admin_print(a, &out);
@@ -192,6 +226,57 @@ enum rc cmd_user_show(struct admin *a)
     struct jw w = jw_start(&out);
     jw_open(&w, NULL, '{');
     user_json(&w, &p);
+    jw_close(&w, '}');
+    return admin_print_json(a, &w);
+}
+
+/* --- who still depends on an unsalted key --- */
+
+struct report {
+    struct buf *text;
+    struct jw *json; /* NULL: text */
+    size_t users, classic, classic_only;
+};
+
+static enum rc report_one(void *ctx, const struct as_principal *p)
+{
+    struct report *r = ctx;
+    bool only = p->profiles == PROFILE_CLASSIC;
+
+    r->users++;
+    if (!(p->profiles & PROFILE_CLASSIC))
+        return RC_OK;
+    r->classic++;
+    r->classic_only += only;
+    if (!r->json)
+        return buf_printf(r->text, "%-14s  %s\n", profiles_text(p), p->name.s);
+    jw_open(r->json, NULL, '{');
+    user_json(r->json, p);
+    jw_close(r->json, '}');
+    return jw_end(r->json);
+}
+
+enum rc cmd_report_classic(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    AUTO(buf_done) struct buf out = {0};
+
+    TRY(admin_load(a));
+    TRY(admin_open_as(a, DB_READ, &s));
+    struct jw w = jw_start(&out);
+    struct report r = {.text = &out, .json = a->opt[OPT_JSON] ? &w : NULL};
+    if (!r.json) {
+        TRY(as_store_each(s, report_one, &r));
+        TRY(buf_printf(&out, "%zu of %zu users have an unsalted classic key, %zu of them have no other\n", r.classic,
+                       r.users, r.classic_only));
+        return admin_print(a, &out);
+    }
+    jw_open(&w, NULL, '{');
+    jw_open(&w, "users", '[');
+    TRY(as_store_each(s, report_one, &r));
+    jw_close(&w, ']');
+    jw_int(&w, "of", (int64_t)r.users);
+    jw_int(&w, "classic_only", (int64_t)r.classic_only);
     jw_close(&w, '}');
     return admin_print_json(a, &w);
 }

@@ -13,10 +13,8 @@ struct as_job {
     struct as_store *store;
     int64_t now_s;
     struct name login;
-    enum rc why; /* why this client may not log in, whatever it proves; RC_OK: it may */
-    struct as_principal client;
-    struct key key;  /* the client's, or a decoy when `why` is set */
-    struct buf text; /* of the proof */
+    struct as_login found; /* `why` set: this client may not log in, whatever it proves */
+    struct buf text;       /* of the proof */
     uint8_t replay[SHA256_LEN];
     json_t *proof;
     struct slice tgs_name;
@@ -27,7 +25,7 @@ struct as_job {
 
 static void job_done(struct as_job *job)
 {
-    key_done(&job->key);
+    as_login_done(&job->found);
     buf_done(&job->text);
     json_done(&job->proof);
     ticket_done(&job->tgt);
@@ -37,11 +35,13 @@ static void job_done(struct as_job *job)
 static enum rc gather(const struct as_env *env, struct as_job *job)
 {
     TRY(name_parse(job->req->login, &job->login));
-    TRY(as_store_login(job->store, &job->login, ETYPE_AES128_CBC, &job->client, &job->key, &job->why));
-    if (job->why == RC_OK && job->client.disabled)
-        job->why = RC_CLIENT_DISABLED;
-    if (job->client.disabled)
-        job->key = env->decoy;
+    TRY(as_store_login(job->store, &job->login, ETYPE_AES128_CBC, &job->found));
+    if (job->found.why == RC_OK && !(conf_profiles(env->conf) & PROFILE_CLASSIC))
+        job->found.why = RC_PROFILE_OFF;
+    if (job->found.why == RC_OK && job->found.client.disabled)
+        job->found.why = RC_CLIENT_DISABLED;
+    if (job->found.why != RC_OK)
+        job->found.key = env->decoy;
     return RC_OK;
 }
 
@@ -49,7 +49,7 @@ static enum rc gather(const struct as_env *env, struct as_job *job)
 
 static enum rc open_proof(struct as_job *job)
 {
-    TRY(box_open(job->key.bytes, job->req->encrypted, &job->text, job->replay));
+    TRY(box_open(job->found.key.bytes, job->req->encrypted, &job->text, job->replay));
     TRY(json_parse_object(buf_slice(&job->text), JSON_DEPTH_HTTP, &job->proof));
     TRY(json_get_text(job->proof, "tgs_name", &job->tgs_name));
     return json_get_time(job->proof, "timestamp", &job->stamp_s);
@@ -63,8 +63,8 @@ static enum rc key_is_proved(const struct as_env *env, struct as_job *job)
 {
     (void)env;
     enum rc rc = open_proof(job);
-    if (job->why != RC_OK)
-        return job->why;
+    if (job->found.why != RC_OK)
+        return job->found.why;
     return rc == RC_MODIFIED || rc == RC_MALFORMED ? RC_BAD_PREAUTH : rc;
 }
 
@@ -95,8 +95,8 @@ static enum rc stamp_is_near(const struct as_env *env, struct as_job *job)
 /* Last, since it remembers: only a request that is accepted takes room. */
 static enum rc request_is_new(const struct as_env *env, struct as_job *job)
 {
-    return replay_check(env->replay, job->client.client_id, job->replay, job->stamp_s + env->conf->realm_clock_skew,
-                        job->now_s);
+    return replay_check(env->replay, job->found.client.client_id, job->replay,
+                        job->stamp_s + env->conf->realm_clock_skew, job->now_s);
 }
 
 /* In this order; the first that does not hold ends the request. Up to the proof all clients cost the same. */
@@ -119,14 +119,14 @@ static enum rc fill_tgt(const struct as_env *env, struct as_job *job)
 
     *t = (struct ticket){
         .kind = TICKET_TGT,
-        .client = job->client.name,
+        .client = job->found.client.name,
         .server = {sizeof AS_TGS_NAME - 1, AS_TGS_NAME},
-        .epoch = job->client.epoch,
+        .epoch = job->found.client.epoch,
         .auth_time = job->now_s,
         .start = job->now_s,
         .end = job->now_s + env->conf->policy_classic_tgt_lifetime,
     };
-    memcpy(t->client_id, job->client.client_id, ID_LEN);
+    memcpy(t->client_id, job->found.client.client_id, ID_LEN);
     memcpy(t->address, job->req->address, strnlen(job->req->address, ADDRESS_MAX - 1));
     TRY(random_bytes(t->id, ID_LEN));
     return key_random(ETYPE_AES128_CBC, 0, 0, &t->session);
@@ -161,7 +161,7 @@ static enum rc issue(const struct as_env *env, struct as_job *job, struct as_rep
     TRY(fill_tgt(env, job));
     TRY(ticket_seal(&tgs, &env->conf->realm, &job->tgt, &ticket));
     TRY(write_reply(&job->tgt, buf_slice(&ticket), &text));
-    TRY(box_seal(job->key.bytes, buf_slice(&text), &box));
+    TRY(box_seal(job->found.key.bytes, buf_slice(&text), &box));
     ret_rep->body = buf_take(&box);
     job->is_issued = true;
     return RC_OK;

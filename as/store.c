@@ -26,6 +26,24 @@ static const char *const migrations[] = {
     " kvno INTEGER PRIMARY KEY,"
     " valid_from_s INTEGER NOT NULL,"
     " sealed BLOB NOT NULL);",
+
+    /* A sealed key's row holds key, salt and iterations; iterations stand beside it too, for made-up parameters. */
+    "ALTER TABLE principal ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE principal_key ADD COLUMN iterations INTEGER;"
+    "ALTER TABLE principal_key ADD COLUMN spot BLOB;" /* the client id of a user's sealed key: a random place */
+    "CREATE INDEX principal_key_spot ON principal_key (spot, iterations) WHERE spot IS NOT NULL;"
+    "CREATE TABLE code ("
+    " id BLOB PRIMARY KEY CHECK (length(id) = 8),"
+    " kind INTEGER NOT NULL,"
+    " expires_s INTEGER NOT NULL,"
+    " sealed BLOB NOT NULL) WITHOUT ROWID;" /* key, expiry, client id, name */
+    "CREATE TABLE feed ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " time_s INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL,"
+    " client_id BLOB NOT NULL,"
+    " number INTEGER NOT NULL,"
+    " text TEXT NOT NULL);",
 };
 
 static const struct db_schema schema = {
@@ -34,42 +52,68 @@ static const struct db_schema schema = {
     .version = ARRAY_LEN(migrations),
 };
 
-#define PRINCIPAL_COLUMNS "p.id, p.name, p.client_id, p.disabled, p.epoch, p.created_s, p.changed_s"
-#define NEWEST_KVNO       "(SELECT coalesce(max(kvno), 0) FROM principal_key WHERE principal = p.id)"
+#define PRINCIPAL_COLUMNS "p.id, p.name, p.client_id, p.disabled, p.epoch, p.created_s, p.changed_s, p.admin"
+#define KEY_SUMMARY                                                              \
+    "(SELECT coalesce(max(kvno), 0) FROM principal_key WHERE principal = p.id)," \
+    " (SELECT coalesce(sum(DISTINCT 1 << etype), 0) FROM principal_key WHERE principal = p.id)"
 
 /* The decoy is row 0 of principal; its name is empty, which no name can be. */
 static const char *const statements[ST_COUNT] = {
-    [ST_LOGIN] = "SELECT " PRINCIPAL_COLUMNS ", k.kvno, k.sealed FROM principal p"
-                 " JOIN principal_key k ON k.principal = p.id AND k.etype = ?2"
-                 " WHERE p.id = coalesce((SELECT id FROM principal WHERE name = ?1), 0)"
+    [ST_LOGIN] = "SELECT " PRINCIPAL_COLUMNS ", k.kvno, k.sealed, EXISTS (SELECT 1 FROM principal WHERE name = ?1)"
+                 " FROM principal p JOIN principal_key k ON k.principal = p.id AND k.etype = ?2"
+                 " WHERE p.id = coalesce((SELECT n.id FROM principal n JOIN principal_key o"
+                 " ON o.principal = n.id AND o.etype = ?2 WHERE n.name = ?1), 0)"
                  " ORDER BY k.kvno DESC LIMIT 1",
-    [ST_FIND] = "SELECT " PRINCIPAL_COLUMNS ", " NEWEST_KVNO " FROM principal p WHERE p.name = ?1 AND p.id > 0",
-    [ST_EACH] = "SELECT " PRINCIPAL_COLUMNS ", " NEWEST_KVNO " FROM principal p WHERE p.id > 0 ORDER BY p.name",
+    [ST_PICK] = "SELECT iterations FROM principal_key WHERE spot = coalesce("
+                "(SELECT min(spot) FROM principal_key WHERE spot >= ?1),"
+                " (SELECT min(spot) FROM principal_key WHERE spot IS NOT NULL)) LIMIT 1",
+    [ST_FIND] = "SELECT " PRINCIPAL_COLUMNS ", " KEY_SUMMARY " FROM principal p WHERE p.name = ?1 AND p.id > 0",
+    [ST_EACH] = "SELECT " PRINCIPAL_COLUMNS ", " KEY_SUMMARY " FROM principal p WHERE p.id > 0 ORDER BY p.name",
+    [ST_LIST] = "SELECT " PRINCIPAL_COLUMNS ", " KEY_SUMMARY " FROM principal p WHERE p.id > 0 AND p.name > ?1"
+                " AND p.name >= ?2 AND substr(p.name, 1, length(?2)) = ?2 ORDER BY p.name LIMIT ?3",
     [ST_KEY] = "SELECT kvno, sealed FROM principal_key WHERE principal = ?1 AND etype = ?2 ORDER BY kvno DESC LIMIT 1",
     [ST_TGS_KEY] = "SELECT kvno, valid_from_s, sealed FROM tgs_key WHERE valid_from_s <= ?1 ORDER BY kvno DESC LIMIT 1",
+    [ST_TGS_KEY_VERSION] = "SELECT kvno, valid_from_s, sealed FROM tgs_key WHERE kvno = ?1",
+    [ST_TGS_KEY_NEWEST] = "SELECT kvno, valid_from_s FROM tgs_key ORDER BY kvno DESC LIMIT 1",
     [ST_ADD] = "INSERT INTO principal (name, folded, client_id, disabled, epoch, created_s, changed_s)"
                " VALUES (?1, ?2, ?3, 0, 0, ?4, ?4)",
     [ST_ADD_DECOY] = "INSERT INTO principal (id, name, folded, client_id, disabled, epoch, created_s, changed_s)"
                      " VALUES (0, '', x'', ?1, 0, 0, 0, 0)",
-    [ST_ADD_KEY] = "INSERT INTO principal_key (principal, etype, kvno, sealed) VALUES (?1, ?2, ?3, ?4)",
+    [ST_ADD_KEY] = "INSERT INTO principal_key (principal, etype, kvno, sealed, iterations, spot)"
+                   " VALUES (?1, ?2, ?3, ?4, nullif(?5, 0), nullif(?6, x''))",
     [ST_CHANGED] = "UPDATE principal SET changed_s = ?2 WHERE id = ?1",
     [ST_DROP_KEYS] = "DELETE FROM principal_key WHERE principal = ?1",
-    [ST_SET_DISABLED] = "UPDATE principal SET disabled = ?2, epoch = ?3, changed_s = ?4 WHERE id = ?1",
+    [ST_DROP_KEY] = "DELETE FROM principal_key WHERE principal = ?1 AND etype = ?2",
+    [ST_SET_DISABLED] = "UPDATE principal SET disabled = ?2, changed_s = ?3 WHERE id = ?1",
+    [ST_SET_ADMIN] = "UPDATE principal SET admin = ?2 WHERE id = ?1",
+    [ST_RAISE_EPOCH] = "UPDATE principal SET epoch = ?2 WHERE id = ?1",
     [ST_DELETE] = "DELETE FROM principal WHERE id = ?1",
     [ST_ADD_TGS_KEY] = "INSERT INTO tgs_key (kvno, valid_from_s, sealed) VALUES (?1, ?2, ?3)",
-    [ST_ALL_KEYS] = "SELECT " PRINCIPAL_COLUMNS ", k.kvno, k.sealed, k.etype FROM principal_key k"
-                    " LEFT JOIN principal p ON p.id = k.principal",
+    [ST_CODE_ADD] = "INSERT INTO code (id, kind, expires_s, sealed) VALUES (?1, ?2, ?3, ?4)",
+    [ST_CODE_FIND] = "SELECT id, kind, expires_s, sealed FROM code WHERE id = ?1",
+    [ST_CODE_DROP] = "DELETE FROM code WHERE id = ?1",
+    [ST_CODE_PURGE] = "DELETE FROM code WHERE expires_s < ?1",
+    [ST_CODE_COUNT] = "SELECT count(*) FROM code",
+    [ST_FEED_ADD] = "INSERT INTO feed (time_s, kind, client_id, number, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [ST_FEED_PURGE] = "DELETE FROM feed WHERE seq IN (SELECT seq FROM feed ORDER BY seq LIMIT 100) AND time_s < ?1",
+    [ST_FEED_NEWEST] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'feed'), 0)",
+    [ST_FEED] = "SELECT seq, time_s, kind, client_id, number, text FROM feed WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    [ST_DATA_VERSION] = "PRAGMA data_version",
+    [ST_ALL_KEYS] = "SELECT " PRINCIPAL_COLUMNS ", k.kvno, k.sealed, k.etype, k.iterations, k.spot"
+                    " FROM principal_key k LEFT JOIN principal p ON p.id = k.principal",
     [ST_ALL_TGS_KEYS] = "SELECT kvno, sealed FROM tgs_key",
+    [ST_ALL_CODES] = "SELECT id, kind, expires_s, sealed FROM code",
 };
 
-/* No client can write the empty name: it finds the decoy. That its row opens shows that master key and file match. */
+/* No client can write the empty name: it finds the decoy. That its rows open shows that master key and file match. */
 static enum rc check_decoy(struct as_store *s)
 {
-    AUTO(key_done) struct key key = {0};
-    struct as_principal p;
+    AUTO(as_login_done) struct as_login login = {0};
     const struct name none = {0};
-    enum rc why;
-    return as_store_login(s, &none, ETYPE_AES128_CBC, &p, &key, &why);
+
+    TRY(as_store_login(s, &none, ETYPE_AES128_CBC, &login));
+    TRY(as_store_login(s, &none, ETYPE_AES128_CBC_HS256, &login));
+    return hkdf_sha256(key_slice(&login.key), slice_text(""), slice_text("kerb1 fake salt"), s->fake, sizeof s->fake);
 }
 
 static enum rc open_parts(struct as_store *s, const struct conf *conf, enum db_mode mode)
@@ -81,6 +125,7 @@ static enum rc open_parts(struct as_store *s, const struct conf *conf, enum db_m
     TRY(conf_path(conf, "as", &dir));
     TRY(conf_path(conf, "as/master.key", &master));
     TRY(conf_path(conf, "as/as.db", &file));
+    s->iterations = (uint32_t)conf->policy_pbkdf2_iterations;
     TRY(dir_check_private(dir));
     TRY(master_load(master, &conf->realm, &s->master));
     TRY(db_open(file, &schema, mode, &s->db));
@@ -111,7 +156,7 @@ void as_store_close(struct as_store *s)
         return;
     db_close(&s->db);
     master_free(s->master);
-    key_done(&s->tgs.key);
+    wipe(s, sizeof *s);
     free(s);
 }
 
@@ -138,7 +183,8 @@ enum rc as_row_principal(sqlite3_stmt *st, struct as_principal *ret)
         .epoch = (uint32_t)db_int(st, 4),
         .created_s = db_int(st, 5),
         .changed_s = db_int(st, 6),
-        .kvno = (uint32_t)db_int(st, 7),
+        .is_admin = db_int(st, 7) != 0,
+        .kvno = (uint32_t)db_int(st, 8),
     };
     if (name.n)
         memcpy(ret->name.s, name.p, name.n);
@@ -158,19 +204,34 @@ struct row_ref as_tgs_key_ref(uint32_t kvno)
     return (struct row_ref){"tgs_key", slice_text(AS_TGS_NAME), etype_name(ETYPE_AES128_CBC_HS256), kvno};
 }
 
+/* salt and iterations behind the key: bound to it by the same tag. */
+static enum rc take_params(struct slice rest, struct userkey_params *ret)
+{
+    if (rest.n != AS_PARAMS_LEN)
+        return RC_BAD_ROW;
+    memcpy(ret->salt, rest.p, USERKEY_SALT);
+    ret->iterations = get_u32be(rest.p + USERKEY_SALT);
+    return RC_OK;
+}
+
 enum rc as_key_open(const struct as_store *s, const struct row_ref *ref, enum etype etype, struct slice sealed,
-                    struct key *ret)
+                    struct key *ret, struct userkey_params *ret_params)
 {
     AUTO(buf_done) struct buf plain = {0};
+    size_t n = etype_key_len(etype);
 
     enum rc rc = row_open(s->master, ref, sealed, &plain);
     if (rc == RC_MODIFIED || rc == RC_NO_KVNO)
         return RC_BAD_ROW;
     TRY(rc);
-    if (plain.n != etype_key_len(etype) || plain.n > KEY_MAX)
+    if (n > KEY_MAX || plain.n < n)
         return RC_BAD_ROW;
-    *ret = (struct key){.etype = etype, .kvno = ref->kvno, .n = (uint8_t)plain.n};
-    memcpy(ret->bytes, plain.p, plain.n);
+    if (ret_params)
+        TRY(take_params(slice_of(plain.p + n, plain.n - n), ret_params));
+    else if (plain.n != n)
+        return RC_BAD_ROW;
+    *ret = (struct key){.etype = etype, .kvno = ref->kvno, .n = (uint8_t)n};
+    memcpy(ret->bytes, plain.p, n);
     return RC_OK;
 }
 
@@ -181,12 +242,18 @@ enum rc as_store_find(struct as_store *s, const struct name *name, struct as_pri
 
     TRY(db_bind_text(st, 1, name_slice(name)));
     TRY(db_step(st, &found));
-    return found ? as_row_principal(st, ret) : RC_NO_CLIENT;
+    if (!found)
+        return RC_NO_CLIENT;
+    TRY(as_row_principal(st, ret));
+    ret->profiles = (unsigned)db_int(st, 9);
+    return RC_OK;
 }
 
-enum rc as_store_key(struct as_store *s, const struct as_principal *p, enum etype etype, struct key *ret)
+enum rc as_store_key(struct as_store *s, const struct as_principal *p, enum etype etype, struct key *ret,
+                     struct userkey_params *ret_params)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_KEY];
+    struct userkey_params params;
     struct as_key_room room;
     bool found;
 
@@ -196,56 +263,101 @@ enum rc as_store_key(struct as_store *s, const struct as_principal *p, enum etyp
     if (!found)
         return RC_NO_CLIENT_KEY;
     struct row_ref ref = as_key_ref(p, etype, (uint32_t)db_int(st, 0), &room);
-    return as_key_open(s, &ref, etype, db_blob(st, 1), ret);
+    bool is_sealed = etype == ETYPE_AES128_CBC_HS256;
+    TRY(as_key_open(s, &ref, etype, db_blob(st, 1), ret, is_sealed ? &params : NULL));
+    if (is_sealed && ret_params)
+        *ret_params = params;
+    return RC_OK;
 }
 
-static enum rc login_row(struct as_store *s, struct slice name, enum etype etype, struct as_principal *ret_p,
-                         struct key *ret_key)
+void as_login_done(struct as_login *login)
+{
+    wipe(login, sizeof *login);
+}
+
+void as_keys_done(struct as_keys *keys)
+{
+    wipe(keys, sizeof *keys);
+}
+
+/* What an unknown name is told: a salt from its name, and iterations of a user whom its name picks. */
+static enum rc make_up_params(struct as_store *s, const struct name *name, struct userkey_params *ret)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_PICK];
+    uint8_t digest[SHA256_LEN];
+    bool found;
+
+    TRY(hmac_sha256(SLICE(s->fake), name_slice(name), digest));
+    memcpy(ret->salt, digest, USERKEY_SALT);
+    TRY(db_bind_blob(st, 1, slice_of(digest + USERKEY_SALT, ID_LEN)));
+    TRY(db_step(st, &found));
+    ret->iterations = found ? (uint32_t)db_int(st, 0) : s->iterations;
+    return RC_OK;
+}
+
+static enum rc login_row(struct as_store *s, const struct name *name, enum etype etype, struct as_login *ret,
+                         struct userkey_params *ret_params)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_LOGIN];
     struct as_key_room room;
     bool found;
 
-    TRY(db_bind_text(st, 1, name));
+    TRY(db_bind_text(st, 1, name_slice(name)));
     TRY(db_bind_int(st, 2, etype));
     TRY(db_step(st, &found));
     if (!found)
-        return RC_NO_CLIENT_KEY;
-    TRY(as_row_principal(st, ret_p));
-    struct row_ref ref = as_key_ref(ret_p, etype, ret_p->kvno, &room);
-    return as_key_open(s, &ref, etype, db_blob(st, 8), ret_key);
+        return RC_NO_KEY; /* no decoy: not a file of kerbadm's */
+    TRY(as_row_principal(st, &ret->client));
+    ret->why = ret->client.row != 0 ? RC_OK : db_int(st, 10) != 0 ? RC_NO_CLIENT_KEY : RC_NO_CLIENT;
+    struct row_ref ref = as_key_ref(&ret->client, etype, ret->client.kvno, &room);
+    return as_key_open(s, &ref, etype, db_blob(st, 9), &ret->key, ret_params);
 }
 
-enum rc as_store_login(struct as_store *s, const struct name *name, enum etype etype, struct as_principal *ret_p,
-                       struct key *ret_key, enum rc *ret_why)
+enum rc as_store_login(struct as_store *s, const struct name *name, enum etype etype, struct as_login *ret)
 {
-    enum rc why = RC_OK;
-    enum rc rc = login_row(s, name_slice(name), etype, ret_p, ret_key);
-    if (rc == RC_NO_CLIENT_KEY) {
-        why = rc;
-        rc = login_row(s, slice_text(""), etype, ret_p, ret_key);
-    }
-    if (rc != RC_OK)
-        return rc == RC_NO_CLIENT_KEY ? RC_NO_KEY : rc; /* no decoy: not a file of kerbadm's */
-    if (why == RC_OK && ret_p->row == 0)
-        why = RC_NO_CLIENT;
-    *ret_why = why;
+    struct userkey_params own, made_up;
+
+    if (etype != ETYPE_AES128_CBC_HS256)
+        return login_row(s, name, etype, ret, NULL);
+    TRY(make_up_params(s, name, &made_up));
+    TRY(login_row(s, name, etype, ret, &own));
+    ret->params = ret->why == RC_OK ? own : made_up;
+    return RC_OK;
+}
+
+static enum rc tgs_key_row(struct as_store *s, enum as_statement which, int64_t value, struct key *ret)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[which];
+    bool found;
+
+    TRY(db_bind_int(st, 1, value));
+    TRY(db_step(st, &found));
+    if (!found)
+        return RC_NO_KEY;
+    struct row_ref ref = as_tgs_key_ref((uint32_t)db_int(st, 0));
+    TRY(as_key_open(s, &ref, ETYPE_AES128_CBC_HS256, db_blob(st, 2), ret, NULL));
+    ret->valid_from = db_int(st, 1);
     return RC_OK;
 }
 
 static enum rc read_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
 {
-    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_TGS_KEY];
+    return tgs_key_row(s, ST_TGS_KEY, now_s, ret);
+}
+
+enum rc as_store_tgs_key_version(struct as_store *s, uint32_t kvno, struct key *ret)
+{
+    return tgs_key_row(s, ST_TGS_KEY_VERSION, kvno, ret);
+}
+
+enum rc as_store_data_version(struct as_store *s, int64_t *ret)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_DATA_VERSION];
     bool found;
 
-    TRY(db_bind_int(st, 1, now_s));
     TRY(db_step(st, &found));
-    if (!found)
-        return RC_NO_KEY;
-    struct row_ref ref = as_tgs_key_ref((uint32_t)db_int(st, 0));
-    TRY(as_key_open(s, &ref, ETYPE_AES128_CBC_HS256, db_blob(st, 2), ret));
-    ret->valid_from = db_int(st, 1);
-    return RC_OK;
+    *ret = db_int(st, 0);
+    return found ? RC_OK : RC_DB;
 }
 
 /* The same second and the same data give the same key; the read of the login before has noticed when they changed. */

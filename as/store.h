@@ -1,15 +1,22 @@
 /*
- * What the AS keeps: principals with keys per encryption type and version, and the versions of the TGS key.
+ * What the AS keeps: principals with keys per encryption type and version, the versions of the TGS key, one-time codes,
+ * and the feed that tells the other daemons what has changed.
  *
- * File: STATE/as/as.db; secrets are rows sealed under STATE/as/master.key. The daemon reads, kerbadm writes, both
- * through this interface. Thread: a handle belongs to one thread at a time; the daemon lends them from a pool.
+ * File: STATE/as/as.db; secrets are rows sealed under STATE/as/master.key. The daemon and kerbadm work through this
+ * interface. Thread: a handle belongs to one thread at a time; the daemon lends them from a pool, and has one that
+ * writes.
  *
- * One principal is a decoy: it has no name that a client could write, and a key that nobody knows. A login under a name
+ * One principal is a decoy: it has no name that a client could write, and keys that nobody knows. A login under a name
  * that is not here reads the decoy's rows, so that known and unknown names cost the same.
+ *
+ * A principal has an epoch. Whatever makes its tickets worthless (disabling, a cut-off, deleting, dropping a profile)
+ * raises it and appends to the feed in the same transaction, whoever does it.
  */
 #ifndef KERB_AS_STORE_H
 #define KERB_AS_STORE_H
 
+#include "shared/crypto/onecode.h"
+#include "shared/crypto/userkey.h"
 #include "shared/db/db.h"
 #include "shared/service/conf.h"
 
@@ -19,11 +26,20 @@ struct as_principal {
     int64_t row; /* of the table */
     struct name name;
     uint8_t client_id[ID_LEN];
-    bool disabled;
-    uint32_t epoch;               /* raised by disabling and by a cut-off */
+    bool disabled, is_admin;
+    uint32_t epoch;
     int64_t created_s, changed_s; /* Unix seconds; changed: the last change of a key or of disabled */
     uint32_t kvno;                /* newest key version, 0: no key */
+    unsigned profiles;            /* PROFILE_BIT of each type that it has a key of; not filled by as_store_login */
 };
+
+/* All keys of a principal; one with n = 0 is none. */
+struct as_keys {
+    struct key sealed, classic;
+    struct userkey_params params; /* of sealed */
+};
+
+void as_keys_done(struct as_keys *keys); /* wipes; for AUTO */
 
 struct as_store;
 
@@ -36,38 +52,159 @@ const char *as_store_error(const struct as_store *s);
 /* Errors: NO_CLIENT. */
 MUST enum rc as_store_find(struct as_store *s, const struct name *name, struct as_principal *ret);
 
-/* The newest key of that type. Errors: NO_CLIENT_KEY, BAD_ROW (the row does not open). */
-MUST enum rc as_store_key(struct as_store *s, const struct as_principal *p, enum etype etype, struct key *ret);
+/* The newest key of that type; ret_params (may be NULL): of a sealed one. Errors: NO_CLIENT_KEY, BAD_ROW. */
+MUST enum rc as_store_key(struct as_store *s, const struct as_principal *p, enum etype etype, struct key *ret,
+                          struct userkey_params *ret_params);
+
+/* What a login needs to know. */
+struct as_login {
+    struct as_principal client;   /* the decoy's when `why` is set, */
+    struct key key;               /* and so is the key */
+    struct userkey_params params; /* sealed: what the client is told; for an unknown name made up, the same each time */
+    enum rc why;                  /* RC_OK, or NO_CLIENT or NO_CLIENT_KEY */
+};
+
+void as_login_done(struct as_login *login); /* wipes; for AUTO */
 
 /*
- * Principal and newest key of a type in one read, the same work whether the name is known or not.
- *
- * Out:    ret_why - RC_OK, or NO_CLIENT or NO_CLIENT_KEY: then principal and key are the decoy's
+ * Principal, newest key of a type and its parameters, the same work whether the name is known or not.
  * Errors: BAD_ROW (the row does not open), DB
  */
-MUST enum rc as_store_login(struct as_store *s, const struct name *name, enum etype etype, struct as_principal *ret_p,
-                            struct key *ret_key, enum rc *ret_why);
+MUST enum rc as_store_login(struct as_store *s, const struct name *name, enum etype etype, struct as_login *ret);
 
 /* The TGS key version to seal with now. Errors: NO_KEY, BAD_ROW. */
 MUST enum rc as_store_tgs_key(struct as_store *s, int64_t now_s, struct key *ret);
 
-/* --- kerbadm's side; each call is one transaction --- */
+/* A version of the TGS key, whether its time has come or not. Errors: NO_KEY, BAD_ROW. */
+MUST enum rc as_store_tgs_key_version(struct as_store *s, uint32_t kvno, struct key *ret);
 
-/* A new user with a random client id and a classic key. Errors: EXISTS (also when only case differs). */
-MUST enum rc as_store_add(struct as_store *s, const struct name *name, const struct key *classic, int64_t now_s);
+/* --- changes; each call is one transaction --- */
 
-/* Replaces every key of the principal; the new kvno is the old one plus 1. Errors: NO_CLIENT. */
-MUST enum rc as_store_set_key(struct as_store *s, const struct name *name, const struct key *classic, int64_t now_s);
+/* A new user with a random client id; without keys it may not log in yet. Errors: EXISTS (also when only case differs),
+ * BAD_ETYPE (a key of the wrong type or length). */
+MUST enum rc as_store_add(struct as_store *s, const struct name *name, const struct as_keys *keys, int64_t now_s);
+
+/*
+ * A change of password: replaces or deletes every key, of both profiles; the new kvno is the old one plus 1.
+ * cut_off: raises the epoch. expect_kvno: 0, or what the newest version must still be (else REPEAT: somebody was
+ * faster). Errors: NO_CLIENT, BAD_ETYPE, REPEAT.
+ */
+struct as_rekey {
+    const struct as_keys *keys;
+    bool cut_off;
+    uint32_t expect_kvno;
+};
+MUST enum rc as_store_rekey(struct as_store *s, const struct name *name, const struct as_rekey *change, int64_t now_s);
+
+/*
+ * The same password with more iterations: replaces the sealed key alone. Errors: NO_CLIENT, NO_CLIENT_KEY (no sealed
+ * key so far), LIMIT (not more iterations than now), REPEAT, BAD_ETYPE.
+ */
+MUST enum rc as_store_strengthen(struct as_store *s, const struct name *name, const struct as_rekey *change,
+                                 int64_t now_s);
+
+/*
+ * Deletes the keys of profiles that are not in the set and raises the epoch when there was one. Errors: NO_CLIENT,
+ * NO_CLIENT_KEY (a profile of the set has no key: only a new password makes one).
+ */
+MUST enum rc as_store_keep_profiles(struct as_store *s, const struct name *name, unsigned profiles, int64_t now_s);
 
 /* Disabling raises the epoch. Errors: NO_CLIENT. */
 MUST enum rc as_store_set_disabled(struct as_store *s, const struct name *name, bool disabled, int64_t now_s);
-MUST enum rc as_store_delete(struct as_store *s, const struct name *name);
+MUST enum rc as_store_set_admin(struct as_store *s, const struct name *name, bool is_admin);
+MUST enum rc as_store_cut_off(struct as_store *s, const struct name *name, int64_t now_s);
+MUST enum rc as_store_delete(struct as_store *s, const struct name *name, int64_t now_s);
 
 /* In order of name; the callback's first error ends the walk and is returned. */
 MUST enum rc as_store_each(struct as_store *s, enum rc (*each)(void *ctx, const struct as_principal *p), void *ctx);
 
+/* A part of that walk: names that begin with prefix and come behind `after` (both may be empty), at most limit. */
+struct as_part {
+    struct slice prefix, after;
+    unsigned limit;
+};
+MUST enum rc as_store_list(struct as_store *s, const struct as_part *part,
+                           enum rc (*each)(void *ctx, const struct as_principal *p), void *ctx);
+
 /* A version of the TGS key, with its kvno and valid_from. Errors: EXISTS, BAD_ETYPE (not the type of tickets). */
 MUST enum rc as_store_add_tgs_key(struct as_store *s, const struct key *key);
+
+/* The next version, told to the TGS by the feed. Errors: NO_KEY (there is none yet). */
+MUST enum rc as_store_rotate_tgs_key(struct as_store *s, int64_t valid_from_s, int64_t now_s, struct key *ret);
+
+/* --- one-time codes --- */
+
+#define AS_CODE_LIFETIME_S 3600
+#define AS_CODES_MAX       10000 /* alive at a time */
+
+enum as_code_kind {
+    AS_CODE_REGISTER, /* an invitation */
+    AS_CODE_RESET,    /* an existing user gets a new password */
+    AS_CODE_ADMIN,    /* the first administrator */
+};
+const char *as_code_kind_name(enum as_code_kind kind);
+
+struct as_code {
+    enum as_code_kind kind;
+    struct name name;          /* whom it is for; n = 0: any name */
+    uint8_t client_id[ID_LEN]; /* AS_CODE_RESET: of that user, not of a later one of the same name */
+    int64_t expires_s;
+};
+
+/* A code for AS_CODE_LIFETIME_S. name: may be NULL but for AS_CODE_RESET. Errors: NO_CLIENT, EXISTS, LIMIT. */
+MUST enum rc as_store_code_make(struct as_store *s, enum as_code_kind kind, const struct name *name, int64_t now_s,
+                                struct onecode *ret);
+
+/* What the code is for, and its key. Errors: NOT_FOUND (also: expired), BAD_ROW. */
+MUST enum rc as_store_code_find(struct as_store *s, const uint8_t id[ONECODE_ID_LEN], int64_t now_s,
+                                struct as_code *ret, struct key *ret_key);
+
+/*
+ * Registration with a code: the code is used up, and by its kind the user is added (an administrator), or every key
+ * is replaced and the epoch raised. Errors: NOT_FOUND (the code; or it is for another name), EXISTS, NO_CLIENT.
+ */
+MUST enum rc as_store_code_use(struct as_store *s, const uint8_t id[ONECODE_ID_LEN], const struct name *name,
+                               const struct as_keys *keys, int64_t now_s, enum as_code_kind *ret_kind);
+
+/* --- the feed --- */
+
+#define AS_FEED_ORDER_S  60            /* an order that was not fetched by then is not carried out any more */
+#define AS_FEED_ROTATE_S 3600          /* the same for a rotation */
+#define AS_FEED_KEEP_S   (366 * 86400) /* an epoch: longer than any ticket can be renewed */
+#define AS_FEED_TEXT_MAX 1024          /* bytes of a notice */
+
+enum as_feed_kind {
+    AS_FEED_EPOCH,    /* tickets of this client with a lower epoch are worth nothing */
+    AS_FEED_KICK,     /* end this client's sessions */
+    AS_FEED_NOTICE,   /* tell everybody a text */
+    AS_FEED_DRAIN,    /* a daemon ends as on SIGTERM */
+    AS_FEED_SHUTDOWN, /* the same without grace */
+    AS_FEED_ROTATE,   /* a service gets its next key; "tgs": this version of the TGS key is new */
+    AS_FEED_KINDS,
+};
+const char *as_feed_kind_name(enum as_feed_kind kind);
+
+struct as_feed_item {
+    int64_t seq, time_s; /* given by the store */
+    enum as_feed_kind kind;
+    uint8_t client_id[ID_LEN]; /* EPOCH, KICK */
+    uint32_t number;           /* EPOCH: the epoch; ROTATE of the TGS: the version */
+    struct slice text;         /* NOTICE: the text; DRAIN, SHUTDOWN: the daemon; ROTATE: the service */
+};
+
+/* Appends an order. Errors: LIMIT (text). */
+MUST enum rc as_store_order(struct as_store *s, const struct as_feed_item *item, int64_t now_s);
+
+/*
+ * Items behind `after` that still count, oldest first, at most limit. An `after` that lies ahead of all we have (a
+ * database that was restored) reads from the start.
+ * Out: ret_seq - the last one told or passed over: what to ask behind next
+ */
+MUST enum rc as_store_feed(struct as_store *s, int64_t after, unsigned limit, int64_t now_s,
+                           enum rc (*each)(void *ctx, const struct as_feed_item *item), void *ctx, int64_t *ret_seq);
+
+/* A number that differs when another connection has committed since. */
+MUST enum rc as_store_data_version(struct as_store *s, int64_t *ret);
 
 /* Opens every sealed row once. Out: counts of rows read and of rows that do not open. */
 MUST enum rc as_store_verify(struct as_store *s, uint64_t *ret_rows, uint64_t *ret_bad);

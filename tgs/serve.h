@@ -1,10 +1,11 @@
 /*
  * The TGS exchange: a client shows a ticket-granting ticket and that it has its session key, and gets a ticket for one
- * service.
+ * service, or (sealed) a renewed ticket-granting ticket.
  *
  * Pure: clock, keys, store, replay cache and audit come in through the environment. One request is gather, check,
- * issue, audit, in that order.
- * Wire: docs/PROTOCOL.md, 4.1. Source: RFC 4120 s.3.3, and s.3.2.3 for the order of checks.
+ * issue, audit, in that order. The profiles differ in their rules and in how a reply is written; a request is served in
+ * the profile that it is written in, with a ticket of that profile or not at all.
+ * Wire: docs/PROTOCOL.md, 4.1 and 4.2. Source: RFC 4120 s.3.3, and s.3.2.3 for the order of checks.
  */
 #ifndef KERB_TGS_SERVE_H
 #define KERB_TGS_SERVE_H
@@ -12,6 +13,7 @@
 #include "shared/db/pool.h"
 #include "shared/ticket/authenticator.h"
 #include "shared/ticket/replay.h"
+#include "shared/ticket/sealed.h"
 #include "tgs/store.h"
 
 #define TGS_OWN_NAME "tgs" /* its principal, as the protocol calls it */
@@ -20,12 +22,20 @@
 #define TGS_NAME_MAX 1024 /* bytes of `service`: a longest name before NFC */
 
 struct tgs_req {
+    enum etype profile;
     struct slice authenticator, tgs_ticket, service; /* as sent */
     const char *address, *op_id;
+    struct {
+        struct slice request, body; /* the whole request, and the text of its member: what is hashed */
+        uint8_t nonce[SEALED_NONCE];
+        int64_t lifetime_s; /* asked for; 0: as long as the policy gives */
+        bool renew;
+    } sealed; /* for the sealed profile */
 };
 
 struct tgs_rep {
-    struct buf body; /* the text of the box, complete */
+    struct buf body; /* complete: the text of the box, or the object with the sealed reply */
+    bool is_json;
 };
 
 /* What the audit is told: the truth. */
@@ -34,6 +44,7 @@ struct tgs_event {
     enum rc rc;
     const struct ticket *tgt;    /* NULL: it did not open, so there is no client */
     const struct ticket *ticket; /* NULL: none was issued */
+    int64_t skew_s;              /* how far the client's clock is ahead; 0 until the authenticator has opened */
 };
 
 struct tgs_env {
@@ -53,7 +64,7 @@ struct tgs_env {
  * Out:     ret_rep - on success only
  * Errors:  MALFORMED; of the ticket MODIFIED, NO_KVNO, NOT_US, TKT_EXPIRED, BAD_ETYPE, BAD_ADDRESS, TKT_BEFORE_CRASH;
  *          of the authenticator MODIFIED, BAD_MATCH, SKEW, REPEAT, RATE_LIMITED, CACHE_FULL; to an authenticated client
- *          NO_SERVICE, SERVICE_DISABLED; our own DB, BAD_ROW, NO_KEY
+ *          NO_SERVICE, SERVICE_DISABLED, NOT_RENEWABLE, RENEW_OVER; our own DB, BAD_ROW, NO_KEY
  * Thread:  any
  */
 MUST enum rc tgs_serve(const struct tgs_env *env, const struct tgs_req *req, struct tgs_rep *ret_rep);

@@ -22,12 +22,15 @@
     X(CLIENT_DISABLED,  401, "KDC_ERR_PREAUTH_FAILED",        "client principal is disabled")                          \
     X(NO_CLIENT_KEY,    401, "KDC_ERR_PREAUTH_FAILED",        "client principal has no key of this profile")           \
     X(REFLECTED,        401, "KDC_ERR_PREAUTH_FAILED",        "pre-authentication is a reply of ours")                 \
+    X(PREAUTH_REQUIRED, 401, "KDC_ERR_PREAUTH_REQUIRED",      "no proof, or none with a usable cookie")                \
+    X(PROFILE_OFF,      401, "KDC_ERR_PREAUTH_FAILED",        "realm does not allow this profile")                     \
+    X(DOWNGRADE,        401, "KDC_ERR_PREAUTH_FAILED",        "client was shown another offer than ours")              \
     X(SKEW,             401, "KRB_AP_ERR_SKEW",               "client clock is outside the allowed skew")              \
     X(REPEAT,           401, "KRB_AP_ERR_REPEAT",             "request was seen before")                               \
     X(TKT_EXPIRED,      401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is past its end")                                \
     X(NO_CHALLENGE,     401, "KDC_ERR_PREAUTH_REQUIRED",      "no authenticator, or none with a usable challenge")     \
     X(CUT_OFF,          401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is of before its client was cut off")            \
-    X(RENEW_OVER,       401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is not renewable, or no longer")                 \
+    X(RENEW_OVER,       401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket may be renewed no longer")                       \
     X(TKT_BEFORE_CRASH, 401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is older than the start after a crash")          \
     X(MODIFIED,         401, "KRB_AP_ERR_MODIFIED",           "ticket or authenticator does not open")                 \
     X(NO_KVNO,          401, "KRB_AP_ERR_MODIFIED",           "ticket names a key version that is not here")           \
@@ -37,6 +40,7 @@
     X(BAD_MATCH,        401, "KRB_AP_ERR_BADMATCH",           "ticket and authenticator name different clients")       \
     X(NO_SERVICE,       400, "KDC_ERR_S_PRINCIPAL_UNKNOWN",   "service principal is not known")                        \
     X(SERVICE_DISABLED, 403, "KDC_ERR_POLICY",                "service principal is disabled")                         \
+    X(NOT_RENEWABLE,    403, "KDC_ERR_POLICY",                "ticket was not issued as renewable")                    \
     X(RATE_LIMITED,     429, "KERB_ERR_RATE_LIMITED",         "too many requests are remembered for this client")      \
     X(CACHE_FULL,       429, "KERB_ERR_RATE_LIMITED",         "replay cache is full and fails closed")                 \
     X(NO_MEMORY,        500, "KRB_ERR_GENERIC",               "out of memory")                                         \

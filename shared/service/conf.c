@@ -237,9 +237,64 @@ static bool is_proxy_list(const char *text)
     return proxy_list_parse(text, &list) == RC_OK;
 }
 
+static bool is_profiles(const char *text)
+{
+    unsigned set;
+    return conf_profiles_parse(text, &set) == RC_OK;
+}
+
+static bool is_registration(const char *text)
+{
+    return strcmp(text, "closed") == 0 || strcmp(text, "invite") == 0 || strcmp(text, "open") == 0;
+}
+
 static bool is_path(const char *text)
 {
     return text[0] == 0 || text[0] == '/';
+}
+
+const char *profile_name(enum etype etype)
+{
+    return etype == ETYPE_AES128_CBC_HS256 ? "sealed" : "classic";
+}
+
+static unsigned profile_bit(struct slice word)
+{
+    static const enum etype all[] = {ETYPE_AES128_CBC_HS256, ETYPE_AES128_CBC};
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (slice_eq(word, slice_text(profile_name(all[i]))))
+            return PROFILE_BIT(all[i]);
+    return 0;
+}
+
+enum rc conf_profiles_parse(const char *text, unsigned *ret)
+{
+    unsigned set = 0;
+
+    for (;;) {
+        text += strspn(text, " ");
+        size_t n = strcspn(text, ",");
+        size_t word_n = n;
+        while (word_n && text[word_n - 1] == ' ')
+            word_n--;
+        unsigned bit = profile_bit(slice_of(text, word_n));
+        if (!bit || (set & bit))
+            return RC_BAD_CONFIG;
+        set |= bit;
+        if (!text[n])
+            break;
+        text += n + 1;
+    }
+    *ret = set;
+    return RC_OK;
+}
+
+unsigned conf_profiles(const struct conf *conf)
+{
+    unsigned set = 0;
+
+    return conf_profiles_parse(conf->realm_profiles, &set) == RC_OK ? set : 0;
 }
 
 /* What a text must be, beside short. */
@@ -248,15 +303,17 @@ static const struct {
     bool (*may_be)(const char *text);
     const char *must;
 } text_rules[] = {
-    {"realm", "name",    is_name,        "must be a name of 1 to 64 characters"                                     },
-    {"realm", "state",   is_path,        "must begin with '/'"                                                      },
-    {"as",    "listen",  is_listen,      "must be address:port, e.g. 127.0.0.1:8801 or [::1]:8801"                  },
-    {"tgs",   "listen",  is_listen,      "must be address:port, e.g. 127.0.0.1:8802 or [::1]:8802"                  },
-    {"chat",  "listen",  is_listen,      "must be address:port, e.g. 127.0.0.1:8803 or [::1]:8803"                  },
-    {"chat",  "service", is_name,        "must be a name of 1 to 64 characters"                                     },
-    {"chat",  "origins", origins_may_be, "must be scheme://host:port, separated by spaces"                          },
-    {"proxy", "trusted", is_proxy_list,  "must be at most 32 addresses or networks (a.b.c.d/n), separated by spaces"},
-    {"log",   "level",   is_level,       "must be debug, info, warn or error"                                       },
+    {"realm", "name",         is_name,         "must be a name of 1 to 64 characters"                                     },
+    {"realm", "state",        is_path,         "must begin with '/'"                                                      },
+    {"realm", "profiles",     is_profiles,     "must name sealed or classic or both, separated by a comma"                },
+    {"realm", "registration", is_registration, "must be closed, invite or open"                                           },
+    {"as",    "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8801 or [::1]:8801"                  },
+    {"tgs",   "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8802 or [::1]:8802"                  },
+    {"chat",  "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8803 or [::1]:8803"                  },
+    {"chat",  "service",      is_name,         "must be a name of 1 to 64 characters"                                     },
+    {"chat",  "origins",      origins_may_be,  "must be scheme://host:port, separated by spaces"                          },
+    {"proxy", "trusted",      is_proxy_list,   "must be at most 32 addresses or networks (a.b.c.d/n), separated by spaces"},
+    {"log",   "level",        is_level,        "must be debug, info, warn or error"                                       },
 };
 
 static enum rc check_texts(struct reading *r)

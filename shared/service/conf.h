@@ -8,7 +8,7 @@
 #ifndef KERB_SERVICE_CONF_H
 #define KERB_SERVICE_CONF_H
 
-#include "shared/base/text.h"
+#include "shared/crypto/key.h"
 
 #define CONF_FILE_MAX (64 * 1024) /* bytes */
 #define CONF_TEXT_MAX 512         /* bytes of a value */
@@ -22,6 +22,8 @@
     T(realm, state, "", "directory of the state; empty: where this file lies")                                         \
     N(realm, clock_skew, 600, 1, 86400, "seconds that a classic client's clock may be behind")                         \
     N(realm, clock_skew_ahead, 600, 1, 50400, "seconds that it may be ahead; up to 14 h for phones that stamp local time") \
+    T(realm, profiles, "sealed, classic", "profiles that users may log in with, separated by commas; new passwords get a key for each") \
+    T(realm, registration, "closed", "who may make an account of his own: closed (nobody), invite (whoever has a code), open (everybody)") \
     B(realm, check_address, false, "refuse a ticket that comes from another address than it was issued to")            \
     T(as, listen, "127.0.0.1:8801", "address:port of kerb-as")                                                         \
     N(as, threads, 2, 1, 64, "threads that serve requests")                                                            \
@@ -49,6 +51,10 @@
     N(chat, user_data_max, 1048576, 1024, 67108864, "bytes that one user may save on the server, keys included")       \
     N(policy, classic_tgt_lifetime, 3600, 60, 604800, "seconds that a classic TGT lives")                              \
     N(policy, classic_service_lifetime, 3600, 60, 604800, "seconds that a classic service ticket lives, cut to its TGT's end") \
+    N(policy, sealed_tgt_lifetime, 36000, 60, 604800, "seconds that a sealed TGT lives")                               \
+    N(policy, sealed_renew_lifetime, 604800, 0, 31536000, "seconds from its login on that a sealed TGT may be renewed; 0: never") \
+    N(policy, sealed_service_lifetime, 3600, 60, 604800, "seconds that a sealed service ticket lives, cut to its TGT's end") \
+    N(policy, pbkdf2_iterations, 600000, 200000, 10000000, "PBKDF2 iterations of new sealed keys; clients refuse fewer than 200000") \
     N(policy, keytab_delay, 60, 0, 86400, "seconds after which a rotated service key is used, so that keytabs are read before") \
     T(proxy, trusted, "", "addresses or networks (a.b.c.d/n) whose X-Forwarded-For is believed, separated by spaces")  \
     T(log, level, "info", "debug, info, warn or error")
@@ -64,6 +70,18 @@ struct conf {
 #undef B
     struct name realm; /* realm_name, parsed */
 };
+
+/* A profile is its etype; several are a set of bits. */
+#define PROFILE_BIT(etype) (1U << (etype))
+#define PROFILE_SEALED     PROFILE_BIT(ETYPE_AES128_CBC_HS256)
+#define PROFILE_CLASSIC    PROFILE_BIT(ETYPE_AES128_CBC)
+
+/* "sealed" or "classic". */
+const char *profile_name(enum etype etype);
+
+/* [realm] profiles as a set. Errors: BAD_CONFIG (an unknown word, a word twice, none). */
+MUST enum rc conf_profiles_parse(const char *text, unsigned *ret);
+unsigned conf_profiles(const struct conf *conf); /* of a configuration that was read */
 
 /* The defaults. */
 void conf_default(struct conf *ret);

@@ -14,6 +14,7 @@ static const struct {
 } messages[] = {
     {"KRB_ERR_MALFORMED",           "The server cannot read this request: check path, method, size, and that every field is "
                           "there and properly encoded."                                    },
+    {"KDC_ERR_PREAUTH_REQUIRED",    "Prove who you are with what is given here."                                    },
     {"KDC_ERR_PREAUTH_FAILED",      "Name and password do not match, or this account may not log in this way."      },
     {"KRB_AP_ERR_SKEW",             "The clock of this device differs too much from the server's (see server_time)."},
     {"KRB_AP_ERR_REPEAT",           "This request was used before: make a new one with the present time."           },

@@ -19,7 +19,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 KERBADM = str(Path(os.environ.get("KERB_BIN", ROOT / "build/dev/bin")) / "kerbadm")
-MADE = {"as/as.db", "as/master.key", "tgs/tgs.db", "tgs/master.key", "tgs/tgs.keytab", "chat/master.key",
+OWN = ["kerb/admin", "kerb/changepw"]
+MADE = {"as/as.db", "as/master.key", "as/as.keytab", "tgs/tgs.db", "tgs/master.key", "tgs/tgs.keytab", "chat/master.key",
         "chat/chat.keytab"}
 
 
@@ -95,12 +96,12 @@ def empty(tmp_path):
 def test_init_makes_private_files_and_no_user(empty):
     told = empty.json("init", "--realm", "TEST.REALM")
     assert told == {"realm": "TEST.REALM", "state": str(empty.path), "config": str(empty / "kerb.conf"),
-                    "services": ["chat"]}
+                    "services": ["chat", *OWN]}
     assert empty.files() == MADE | {"kerb.conf"}
     assert {mode(empty / f) for f in MADE} == {0o600}
     assert {mode(empty / d) for d in ("as", "tgs", "chat")} == {0o700}
     assert empty.json("user", "list") == {"users": []}
-    assert [s["name"] for s in empty.json("service", "list")["services"]] == ["chat"]
+    assert [s["name"] for s in empty.json("service", "list")["services"]] == ["chat", *OWN]
     assert empty.problems() == []
 
 
@@ -129,7 +130,7 @@ def test_init_tells_what_a_half_made_state_lacks(state, lost):
 def test_init_keeps_a_configuration_that_is_there(empty):
     empty.path.mkdir()
     (empty / "kerb.conf").write_text("[realm]\nname = MINE\n[chat]\nservice = talk\n")
-    assert empty.json("init")["services"] == ["talk"]
+    assert empty.json("init")["services"] == ["talk", *OWN]
     assert json.loads((empty / "chat/chat.keytab").read_text())["keys"][0]["principal"] == "talk"
     assert empty.problems() == []
 
@@ -278,7 +279,167 @@ def test_a_new_password_is_a_new_key_version(state):
     after = state.user("alice")
     assert after["kvno"] == 2 and after["client_id"] == before["client_id"]
     with sqlite3.connect(state / "as/as.db") as db:
-        assert db.execute("SELECT count(*) FROM principal_key WHERE principal > 0").fetchone() == (1,)
+        kept = db.execute("SELECT etype, kvno FROM principal_key WHERE principal > 0 ORDER BY etype").fetchall()
+    assert kept == [(1, 2), (2, 2)]
+
+
+def test_a_new_password_cuts_tickets_off_when_told_to(state):
+    state.add("alice")
+    state.ok("user", "passwd", "alice", "--random")
+    assert state.user("alice")["epoch"] == 0
+    state.ok("user", "passwd", "alice", "--random", "--cut-off")
+    assert state.user("alice")["epoch"] == 1
+    assert feed(state) == [(1, 0, 1)]
+
+
+def feed(state):
+    with sqlite3.connect(state / "as/as.db") as db:
+        return db.execute("SELECT seq, kind, number FROM feed ORDER BY seq").fetchall()
+
+
+# --- profiles ---
+
+def test_a_password_makes_keys_for_every_profile_of_the_realm(state):
+    assert state.add("alice")["profiles"] == ["sealed", "classic"]
+
+
+def test_a_sealed_only_realm_makes_no_classic_keys(empty):
+    empty.ok("init", "--sealed-only")
+    assert "profiles = sealed\n" in (empty / "kerb.conf").read_text()
+    assert empty.add("alice")["profiles"] == ["sealed"]
+    assert empty.problems() == []
+
+
+def test_sealed_only_contradicts_a_configuration_that_allows_more(empty):
+    empty.path.mkdir()
+    (empty / "kerb.conf").write_text("[realm]\nprofiles = sealed, classic\n")
+    empty.refused("init", "--sealed-only", why="allows other profiles")
+    assert empty.files() == {"kerb.conf"}
+
+
+@pytest.mark.parametrize("text", ["", "sealed,", "sealed, sealed", "open", "sealed classic"])
+def test_profiles_of_a_realm_are_known_words(state, text):
+    with open(state / "kerb.conf", "a", encoding="utf-8") as conf:
+        conf.write(f"profiles = {text}\n")
+    state.refused("user", "list", why="profiles|key = value")
+
+
+def test_dropping_classic_deletes_its_key_and_raises_the_epoch(state):
+    state.add("alice")
+    state.ok("user", "profiles", "alice", "sealed")
+    u = state.user("alice")
+    assert u["profiles"] == ["sealed"] and u["epoch"] == 1
+    with sqlite3.connect(state / "as/as.db") as db:
+        assert db.execute("SELECT etype FROM principal_key WHERE principal > 0").fetchall() == [(1,)]
+    assert feed(state) == [(1, 0, 1)]
+    state.refused("user", "profiles", "alice", "classic", why="no key of that profile")
+    state.refused("user", "profiles", "alice", "all", why="profiles are")
+    state.refused("user", "profiles", "alice", why="usage", status=2)
+
+
+def test_report_lists_who_has_a_classic_key(state):
+    state.add("alice")
+    state.add("bob")
+    state.ok("user", "profiles", "alice", "sealed")
+    told = state.json("report", "classic")
+    assert [u["name"] for u in told["users"]] == ["bob"] and told["of"] == 2 and told["classic_only"] == 0
+    assert "1 of 2 users" in state.ok("report", "classic")
+
+
+# --- administrators and codes ---
+
+def test_administrators_are_made_and_unmade(state):
+    assert not state.add("alice")["admin"]
+    state.ok("admin", "grant", "alice")
+    assert state.user("alice")["admin"] and "administrator" in state.ok("user", "list")
+    state.ok("admin", "revoke", "alice")
+    assert not state.user("alice")["admin"]
+    state.refused("admin", "grant", "nobody", why="no user 'nobody'")
+
+
+@pytest.mark.parametrize("words, kind", [(["user", "code", "alice"], "reset"), (["invite"], "register"),
+                                         (["invite", "--name", "bob"], "register"), (["admin", "code"], "first-admin")])
+def test_codes_are_26_letters_for_an_hour(state, words, kind):
+    state.add("alice")
+    told = state.json(*words)
+    assert told["kind"] == kind and abs(told["expires"] - time.time() - 3600) < 30
+    assert re.fullmatch(r"([0-9a-hj-km-np-tv-z]{5}-){4}[0-9a-hj-km-np-tv-z]{6}", told["code"])
+    assert state.ok(*words).strip() != told["code"]
+    letters = told["code"].replace("-", "").encode()
+    assert letters not in (state / "as/as.db").read_bytes()
+
+
+def test_codes_are_refused_for_names_that_do_not_fit(state):
+    state.add("alice")
+    state.refused("user", "code", "nobody", why="no user 'nobody'")
+    state.refused("invite", "--name", "alice", why="already")
+
+
+def run_in_terminal(argv, answers):
+    """Types each answer when its prompt has come; returns all that was shown and the exit status."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(argv[0], argv)
+    shown = b""
+    try:
+        for prompt, answer in answers:
+            while prompt not in shown:
+                assert select.select([fd], [], [], 30)[0], shown
+                shown += os.read(fd, 4096)
+            time.sleep(0.05)
+            os.write(fd, answer)
+        while True:
+            try:
+                chunk = os.read(fd, 4096)
+            except OSError:
+                break
+            if not chunk:
+                break
+            shown += chunk
+    finally:
+        os.close(fd)
+    return shown, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_init_asks_for_the_first_administrator(empty):
+    argv = [KERBADM, "--state", str(empty.path), "init"]
+    shown, status = run_in_terminal(argv, [(b"administrator", b"root\n"), (b"Password of root", b"a good password\n"),
+                                           (b"once more", b"a good password\n")])
+    assert status == 0 and b"a good password" not in shown
+    u = empty.user("root")
+    assert u["admin"] and u["profiles"] == ["sealed", "classic"]
+
+
+def test_init_takes_no_administrator_for_an_answer(empty):
+    shown, status = run_in_terminal([KERBADM, "--state", str(empty.path), "init"], [(b"administrator", b"\n")])
+    assert status == 0, shown
+    assert empty.json("user", "list") == {"users": []} and empty.problems() == []
+
+
+# --- the services of the AS itself ---
+
+def test_services_of_the_as_lie_in_its_keytab(state):
+    names = [k["principal"] for k in keys_of(state / "as/as.keytab")]
+    assert names == OWN
+    told = state.json("service", "rotate", "kerb/admin")
+    assert told["keytab"] == str(state / "as/as.keytab")
+    assert [k["kvno"] for k in keys_of(state / "as/as.keytab")] == [1, 2, 1]
+    assert state.problems() == []
+
+
+def test_check_tells_when_the_keytab_of_the_as_is_not_the_tgss(state):
+    with sqlite3.connect(state / "tgs/tgs.db") as db:
+        db.execute("DELETE FROM service_key WHERE service = (SELECT id FROM service WHERE name = 'kerb/admin')")
+        db.execute("DELETE FROM service WHERE name = 'kerb/admin'")
+    assert any("kerb/admin" in p for p in state.problems())
+    (state / "as/as.keytab").unlink()
+    assert any("as.keytab" in p for p in state.problems())
+    with sqlite3.connect(state / "tgs/tgs.db") as db:
+        db.execute("DELETE FROM service_key WHERE service = (SELECT id FROM service WHERE name = 'kerb/changepw')")
+        db.execute("DELETE FROM service WHERE name = 'kerb/changepw'")
+    for name in OWN:  # how a realm of before gets them
+        state.ok("service", "add", name)
+    assert state.problems() == []
 
 
 def test_disabling_raises_the_epoch(state):
@@ -412,7 +573,7 @@ def test_services_are_added_once(state):
     state.refused("service", "add", "FILES", why="already")
     state.refused("service", "add", "tgs", why="the TGS itself")
     state.refused("service", "add", " x", why="not a name")
-    assert [s["name"] for s in state.json("service", "list")["services"]] == ["chat", "files"]
+    assert [s["name"] for s in state.json("service", "list")["services"]] == ["chat", "files", *OWN]
     assert "files" in state.ok("service", "list")
 
 
@@ -523,22 +684,23 @@ def test_check_sees_a_file_that_is_none(state):
 def spoil(path, sql):
     db = sqlite3.connect(path)
     with db:
-        assert db.execute(sql).rowcount == 1
+        assert db.execute(sql).rowcount >= 1
     db.close()
 
 
 @pytest.mark.parametrize("file, sql", [
     ("as/as.db", "UPDATE principal_key SET sealed = substr(sealed, 1, length(sealed) - 1) || x'00' || x'' "
-                 "WHERE principal > 0"),
-    ("as/as.db", "UPDATE principal_key SET kvno = 7 WHERE principal > 0"),
+                 "WHERE principal > 0 AND etype = 1"),
+    ("as/as.db", "UPDATE principal_key SET kvno = 7 WHERE principal > 0 AND etype = 2"),
+    ("as/as.db", "UPDATE principal SET client_id = zeroblob(16) WHERE name = 'alice'"),
     ("as/as.db", "UPDATE principal SET name = 'mallory' WHERE name = 'alice'"),
-    ("as/as.db", "UPDATE principal_key SET sealed = x'' WHERE principal > 0"),
-    ("tgs/tgs.db", "UPDATE service_key SET sealed = zeroblob(80)"),
+    ("as/as.db", "UPDATE principal_key SET sealed = x'' WHERE principal > 0 AND etype = 1"),
+    ("tgs/tgs.db", "UPDATE service_key SET sealed = zeroblob(80) WHERE service = (SELECT min(service) FROM service_key)"),
 ])
 def test_check_finds_a_row_that_does_not_open(state, file, sql):
     state.add("alice")
     spoil(state / file, sql)
-    assert any(re.search(file + r": 1 of \d+ sealed rows do not open", p) for p in state.problems())
+    assert any(re.search(file + r": [12] of \d+ sealed rows do not open", p) for p in state.problems())
 
 
 @pytest.mark.parametrize("file", ["as/as.db", "tgs/tgs.db"])
@@ -650,8 +812,8 @@ def test_a_wrong_call_exits_2_and_does_nothing(state, words):
 
 def test_help_names_each_command_and_each_command_has_help():
     text = subprocess.run([KERBADM, "--help"], capture_output=True, check=True, text=True).stdout
-    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: [A-Z]+)?  +\S", text, re.M)
-    assert len(commands) == 15
+    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: [A-Z]+)*  +\S", text, re.M)
+    assert len(commands) == 22
     for c in commands:
         told = subprocess.run([KERBADM, *c.split(), "--help"], capture_output=True, check=True, text=True).stdout
         assert f"kerbadm [OPTION...] {c}" in told

@@ -4,6 +4,7 @@
 #include "as/login.h"
 #include "tests/unit/boxes.h"
 #include "tests/unit/state.h"
+#include "tests/unit/users.h"
 
 #define NOW 1780000000
 
@@ -34,18 +35,12 @@ static void audit(void *ctx, const struct as_event *event)
     audited.has_ticket = event->ticket != NULL;
 }
 
-static struct name named(const char *text)
-{
-    struct name name;
-    assert_ok(name_parse(slice_text(text), &name));
-    return name;
-}
-
 static void add_user(const char *text, struct key *ret)
 {
     struct name name = named(text);
     assert_ok(key_random(ETYPE_AES128_CBC, 1, 0, ret));
-    assert_ok(as_store_add(store, &name, ret, NOW));
+    const struct as_keys keys = classic_keys(ret);
+    assert_ok(as_store_add(store, &name, &keys, NOW));
 }
 
 static int start(void **state)

@@ -5,6 +5,7 @@
 
 #include "as/store.h"
 #include "tests/unit/state.h"
+#include "tests/unit/users.h"
 
 static struct conf conf;
 static struct as_store *store;
@@ -25,18 +26,12 @@ static int stop(void **state)
     return 0;
 }
 
-static struct name named(const char *text)
-{
-    struct name name;
-    assert_ok(name_parse(slice_text(text), &name));
-    return name;
-}
-
 static void add(const char *text, struct key *ret)
 {
     struct name name = named(text);
     assert_ok(key_random(ETYPE_AES128_CBC, 1, 0, ret));
-    assert_ok(as_store_add(store, &name, ret, 1000));
+    const struct as_keys keys = classic_keys(ret);
+    assert_ok(as_store_add(store, &name, &keys, 1000));
 }
 
 /* Runs SQL on the file behind the store's back. */
@@ -48,8 +43,11 @@ static void meddle(const char *sql)
 static enum rc login(const char *text, enum rc *why, struct key *key)
 {
     struct name name = named(text);
-    struct as_principal p;
-    return as_store_login(store, &name, ETYPE_AES128_CBC, &p, key, why);
+    struct as_login found;
+    enum rc rc = as_store_login(store, &name, ETYPE_AES128_CBC, &found);
+    *key = found.key;
+    *why = found.why;
+    return rc;
 }
 
 static void add__makes_a_principal_whose_key_comes_back(void **state)
@@ -66,12 +64,12 @@ static void add__makes_a_principal_whose_key_comes_back(void **state)
     assert_int_equal(p.epoch, 0);
     assert_int_equal(p.created_s, 1000);
     assert_false(p.disabled);
-    assert_ok(as_store_key(store, &p, ETYPE_AES128_CBC, &got));
+    assert_ok(as_store_key(store, &p, ETYPE_AES128_CBC, &got, NULL));
     assert_memory_equal(got.bytes, made.bytes, 16);
     assert_ok(login("alice", &why, &got));
     assert_ok(why);
     assert_memory_equal(got.bytes, made.bytes, 16);
-    assert_rc(as_store_key(store, &p, ETYPE_AES128_CBC_HS256, &got), RC_NO_CLIENT_KEY);
+    assert_rc(as_store_key(store, &p, ETYPE_AES128_CBC_HS256, &got, NULL), RC_NO_CLIENT_KEY);
 }
 
 static void add__refuses_names_that_differ_in_case_only(void **state)
@@ -82,9 +80,10 @@ static void add__refuses_names_that_differ_in_case_only(void **state)
     (void)state;
     add("alice", &key);
     add("j\xc3\xbcrgen", &key);
-    assert_rc(as_store_add(store, &same, &key, 1), RC_EXISTS);
-    assert_rc(as_store_add(store, &upper, &key, 1), RC_EXISTS);
-    assert_rc(as_store_add(store, &umlaut, &key, 1), RC_EXISTS);
+    const struct as_keys keys = classic_keys(&key);
+    assert_rc(as_store_add(store, &same, &keys, 1), RC_EXISTS);
+    assert_rc(as_store_add(store, &upper, &keys, 1), RC_EXISTS);
+    assert_rc(as_store_add(store, &umlaut, &keys, 1), RC_EXISTS);
 }
 
 static void add__refuses_a_key_of_the_wrong_length(void **state)
@@ -96,7 +95,8 @@ static void add__refuses_a_key_of_the_wrong_length(void **state)
     (void)state;
     assert_ok(key_random(ETYPE_AES128_CBC, 1, 0, &key));
     key.n = 15;
-    assert_rc(as_store_add(store, &bob, &key, 1), RC_BAD_ETYPE);
+    const struct as_keys keys = classic_keys(&key);
+    assert_rc(as_store_add(store, &bob, &keys, 1), RC_BAD_ETYPE);
     assert_rc(as_store_find(store, &bob, &p), RC_NO_CLIENT); /* rolled back whole */
 }
 
@@ -170,7 +170,7 @@ static void key_row__does_not_open_as_another_type_or_version(void **state)
     struct name bob = named("bob");
     struct as_principal p;
     assert_ok(as_store_find(store, &bob, &p));
-    assert_rc(as_store_key(store, &p, ETYPE_AES128_CBC_HS256, &key), RC_BAD_ROW);
+    assert_rc(as_store_key(store, &p, ETYPE_AES128_CBC_HS256, &key, NULL), RC_BAD_ROW);
 }
 
 static void tgs_key_row__does_not_open_as_a_users(void **state)
@@ -186,7 +186,7 @@ static void tgs_key_row__does_not_open_as_a_users(void **state)
     assert_rc(login("alice", &why, &key), RC_BAD_ROW);
 }
 
-static void set_key__replaces_every_key_and_counts_up(void **state)
+static void rekey__replaces_every_key_and_counts_up(void **state)
 {
     struct key old, fresh, got;
     struct as_principal p;
@@ -195,14 +195,16 @@ static void set_key__replaces_every_key_and_counts_up(void **state)
     (void)state;
     add("alice", &old);
     assert_ok(key_random(ETYPE_AES128_CBC, 1, 0, &fresh));
-    assert_ok(as_store_set_key(store, &alice, &fresh, 2000));
+    const struct as_keys keys = classic_keys(&fresh);
+    const struct as_rekey change = {.keys = &keys};
+    assert_ok(as_store_rekey(store, &alice, &change, 2000));
     assert_ok(as_store_find(store, &alice, &p));
     assert_int_equal(p.kvno, 2);
     assert_int_equal(p.changed_s, 2000);
-    assert_ok(as_store_key(store, &p, ETYPE_AES128_CBC, &got));
+    assert_ok(as_store_key(store, &p, ETYPE_AES128_CBC, &got, NULL));
     assert_memory_equal(got.bytes, fresh.bytes, 16);
     assert_int_equal(state_sql_int(&conf, "as/as.db", "SELECT count(*) FROM principal_key WHERE principal > 0"), 1);
-    assert_rc(as_store_set_key(store, &nobody, &fresh, 2000), RC_NO_CLIENT);
+    assert_rc(as_store_rekey(store, &nobody, &change, 2000), RC_NO_CLIENT);
 }
 
 static void set_disabled__raises_the_epoch_once(void **state)
@@ -234,9 +236,9 @@ static void delete__gives_a_name_back_without_its_client_id(void **state)
     (void)state;
     add("alice", &key);
     assert_ok(as_store_find(store, &alice, &before));
-    assert_ok(as_store_delete(store, &alice));
+    assert_ok(as_store_delete(store, &alice, 2000));
     assert_rc(as_store_find(store, &alice, &after), RC_NO_CLIENT);
-    assert_rc(as_store_delete(store, &alice), RC_NO_CLIENT);
+    assert_rc(as_store_delete(store, &alice, 2000), RC_NO_CLIENT);
     add("alice", &key);
     assert_ok(as_store_find(store, &alice, &after));
     assert_memory_not_equal(before.client_id, after.client_id, ID_LEN);
@@ -303,12 +305,12 @@ static void verify__counts_rows_that_do_not_open(void **state)
     assert_ok(key_random(ETYPE_AES128_CBC_HS256, 1, 0, &tgs));
     assert_ok(as_store_add_tgs_key(store, &tgs));
     assert_ok(as_store_verify(store, &rows, &bad));
-    assert_int_equal(rows, 4); /* the decoy's too */
+    assert_int_equal(rows, 5); /* the decoy's two as well */
     assert_int_equal(bad, 0);
     meddle("UPDATE principal_key SET kvno = 7 WHERE principal = (SELECT id FROM principal WHERE name = 'bob');"
            "UPDATE tgs_key SET kvno = 9");
     assert_ok(as_store_verify(store, &rows, &bad));
-    assert_int_equal(rows, 4);
+    assert_int_equal(rows, 5);
     assert_int_equal(bad, 2);
 }
 
@@ -321,9 +323,10 @@ static void open__reads_what_was_written_but_writes_nothing(void **state)
 
     (void)state;
     add("alice", &key);
+    const struct as_keys keys = classic_keys(&key);
     assert_ok(as_store_open(&conf, DB_READ, &reader));
     assert_ok(as_store_find(reader, &alice, &p));
-    assert_rc(as_store_add(reader, &bob, &key, 1), RC_DB);
+    assert_rc(as_store_add(reader, &bob, &keys, 1), RC_DB);
 }
 
 static void open__refuses_what_it_cannot_trust(void **state)
@@ -336,7 +339,7 @@ static void open__refuses_what_it_cannot_trust(void **state)
     meddle("PRAGMA user_version = 99");
     assert_rc(as_store_open(&conf, DB_READ, &again), RC_DB_NEWER);
     assert_rc(as_store_open(&conf, DB_WRITE, &again), RC_DB_NEWER);
-    meddle("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    meddle("PRAGMA user_version = 2; PRAGMA application_id = 7");
     assert_rc(as_store_open(&conf, DB_READ, &again), RC_DB_FOREIGN);
     meddle("PRAGMA application_id = 1799443249");
     state_chmod(&conf, "as/master.key", 0640);
@@ -359,6 +362,471 @@ static void open__refuses_the_master_key_of_another_state(void **state)
     assert_rc(as_store_open(&conf, DB_READ, &again), RC_BAD_ROW);
 }
 
+/* --- sealed keys ------------------------------------------------------------------------------------------------ */
+
+static void add_keys(const char *text, const struct as_keys *keys)
+{
+    struct name name = named(text);
+    assert_ok(as_store_add(store, &name, keys, 1000));
+}
+
+static struct as_login sealed_login(const char *text)
+{
+    struct name name = named(text);
+    struct as_login found;
+    assert_ok(as_store_login(store, &name, ETYPE_AES128_CBC_HS256, &found));
+    return found;
+}
+
+static struct as_principal found(const char *text)
+{
+    struct name name = named(text);
+    struct as_principal p;
+    assert_ok(as_store_find(store, &name, &p));
+    return p;
+}
+
+static void sealed_login__gives_key_salt_and_iterations(void **state)
+{
+    struct as_keys keys = both_keys(200000);
+
+    (void)state;
+    add_keys("alice", &keys);
+    struct as_login alice = sealed_login("alice");
+    assert_ok(alice.why);
+    assert_memory_equal(alice.key.bytes, keys.sealed.bytes, 32);
+    assert_memory_equal(alice.params.salt, keys.params.salt, USERKEY_SALT);
+    assert_int_equal(alice.params.iterations, 200000);
+    assert_int_equal(found("alice").profiles, PROFILE_SEALED | PROFILE_CLASSIC);
+}
+
+static void sealed_login__makes_up_the_same_parameters_each_time(void **state)
+{
+    struct as_keys keys = both_keys(345678), classic = keys;
+
+    (void)state;
+    classic.sealed = (struct key){0};
+    struct as_login lonely = sealed_login("nobody");
+    assert_int_equal(lonely.params.iterations, 600000); /* nobody to copy from: what new keys get */
+    add_keys("alice", &keys);
+    add_keys("classic", &classic);
+    struct as_login nobody = sealed_login("nobody"), again = sealed_login("nobody"), other = sealed_login("other");
+    struct as_login keyless = sealed_login("classic");
+    assert_rc(nobody.why, RC_NO_CLIENT);
+    assert_rc(keyless.why, RC_NO_CLIENT_KEY);
+    assert_memory_equal(nobody.params.salt, lonely.params.salt, USERKEY_SALT);
+    assert_memory_equal(nobody.params.salt, again.params.salt, USERKEY_SALT);
+    assert_memory_not_equal(nobody.params.salt, other.params.salt, USERKEY_SALT);
+    assert_memory_not_equal(nobody.params.salt, keyless.params.salt, USERKEY_SALT);
+    assert_int_equal(nobody.params.iterations, 345678);
+    assert_int_equal(keyless.params.iterations, 345678);
+    assert_memory_equal(nobody.key.bytes, keyless.key.bytes, 32); /* the decoy's */
+
+    as_store_close(store); /* and also after a restart */
+    assert_ok(as_store_open(&conf, DB_WRITE, &store));
+    again = sealed_login("nobody");
+    assert_memory_equal(nobody.params.salt, again.params.salt, USERKEY_SALT);
+}
+
+static void made_up_iterations__come_from_users_in_their_proportion(void **state)
+{
+    struct as_keys weak = both_keys(200000), strong = both_keys(600000);
+    unsigned weak_n = 0;
+    char name[32];
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "user %d", i);
+        add_keys(name, i % 2 ? &weak : &strong);
+    }
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "nobody %d", i);
+        uint32_t iterations = sealed_login(name).params.iterations;
+        assert_true(iterations == 200000 || iterations == 600000);
+        weak_n += iterations == 200000;
+    }
+    assert_in_range(weak_n, 30, 170);
+}
+
+static void sealed_row__does_not_open_with_other_iterations_beside_it(void **state)
+{
+    struct as_keys keys = both_keys(600000);
+    uint64_t rows, bad;
+
+    (void)state;
+    add_keys("alice", &keys);
+    meddle("UPDATE principal_key SET iterations = 1 WHERE spot IS NOT NULL");
+    assert_int_equal(sealed_login("alice").params.iterations, 600000); /* what is told is under the seal */
+    assert_ok(as_store_verify(store, &rows, &bad));
+    assert_int_equal(bad, 1);
+}
+
+static void add__refuses_a_sealed_key_of_the_wrong_kind(void **state)
+{
+    struct as_keys keys = both_keys(600000);
+    struct name alice = named("alice");
+
+    (void)state;
+    keys.sealed = keys.classic;
+    assert_rc(as_store_add(store, &alice, &keys, 1), RC_BAD_ETYPE);
+    keys = both_keys(600000);
+    keys.classic = keys.sealed;
+    assert_rc(as_store_add(store, &alice, &keys, 1), RC_BAD_ETYPE);
+    keys = both_keys(600000);
+    keys.params.iterations = 0;
+    assert_rc(as_store_add(store, &alice, &keys, 1), RC_LIMIT);
+    keys.params.iterations = USERKEY_ITERATIONS_MAX + 1;
+    assert_rc(as_store_add(store, &alice, &keys, 1), RC_LIMIT);
+}
+
+static void rekey__replaces_or_deletes_every_key_of_both_profiles(void **state)
+{
+    struct as_keys old = both_keys(200000), fresh = sealed_keys(600000);
+    const struct as_rekey change = {.keys = &fresh};
+    struct name alice = named("alice");
+    struct as_login login;
+
+    (void)state;
+    add_keys("alice", &old);
+    assert_ok(as_store_rekey(store, &alice, &change, 2000));
+    assert_int_equal(found("alice").profiles, PROFILE_SEALED);
+    assert_int_equal(found("alice").kvno, 2);
+    assert_int_equal(found("alice").epoch, 0);
+    assert_memory_equal(sealed_login("alice").key.bytes, fresh.sealed.bytes, 32);
+    assert_ok(as_store_login(store, &alice, ETYPE_AES128_CBC, &login));
+    assert_rc(login.why, RC_NO_CLIENT_KEY);
+    assert_int_equal(state_sql_int(&conf, "as/as.db", "SELECT count(*) FROM principal_key WHERE principal > 0"), 1);
+}
+
+static void rekey__changes_nothing_when_somebody_was_faster(void **state)
+{
+    struct as_keys old = both_keys(200000), fresh = both_keys(600000);
+    const struct as_rekey change = {.keys = &fresh, .expect_kvno = 2};
+    struct name alice = named("alice");
+
+    (void)state;
+    add_keys("alice", &old);
+    assert_rc(as_store_rekey(store, &alice, &change, 2000), RC_REPEAT);
+    assert_rc(as_store_strengthen(store, &alice, &change, 2000), RC_REPEAT);
+    assert_memory_equal(sealed_login("alice").key.bytes, old.sealed.bytes, 32);
+}
+
+static void strengthen__replaces_the_sealed_key_alone(void **state)
+{
+    struct as_keys old = both_keys(200000), fresh = sealed_keys(600000), classic = both_keys(1);
+    const struct as_rekey change = {.keys = &fresh, .expect_kvno = 1}, again = {.keys = &fresh};
+    struct name alice = named("alice"), bob = named("bob"), nobody = named("nobody");
+    struct as_login login;
+
+    (void)state;
+    classic.sealed = (struct key){0};
+    add_keys("alice", &old);
+    add_keys("bob", &classic);
+    assert_ok(as_store_strengthen(store, &alice, &change, 2000));
+    assert_memory_equal(sealed_login("alice").key.bytes, fresh.sealed.bytes, 32);
+    assert_int_equal(sealed_login("alice").params.iterations, 600000);
+    assert_ok(as_store_login(store, &alice, ETYPE_AES128_CBC, &login));
+    assert_ok(login.why);
+    assert_memory_equal(login.key.bytes, old.classic.bytes, 16);
+    assert_rc(as_store_strengthen(store, &alice, &again, 2000), RC_LIMIT); /* not more than now */
+    assert_rc(as_store_strengthen(store, &bob, &again, 2000), RC_NO_CLIENT_KEY);
+    assert_rc(as_store_strengthen(store, &nobody, &again, 2000), RC_NO_CLIENT);
+}
+
+static void keep_profiles__deletes_the_others_keys(void **state)
+{
+    struct as_keys keys = both_keys(200000);
+    struct name alice = named("alice"), nobody = named("nobody");
+    struct as_login login;
+
+    (void)state;
+    add_keys("alice", &keys);
+    assert_rc(as_store_keep_profiles(store, &alice, 0, 2000), RC_NO_CLIENT_KEY);
+    assert_ok(as_store_keep_profiles(store, &alice, PROFILE_SEALED | PROFILE_CLASSIC, 2000));
+    assert_int_equal(found("alice").epoch, 0);
+    assert_ok(as_store_keep_profiles(store, &alice, PROFILE_SEALED, 2000));
+    assert_int_equal(found("alice").profiles, PROFILE_SEALED);
+    assert_int_equal(found("alice").epoch, 1);
+    assert_ok(as_store_login(store, &alice, ETYPE_AES128_CBC, &login));
+    assert_rc(login.why, RC_NO_CLIENT_KEY);
+    assert_rc(as_store_keep_profiles(store, &alice, PROFILE_CLASSIC, 2000), RC_NO_CLIENT_KEY);
+    assert_rc(as_store_keep_profiles(store, &nobody, PROFILE_SEALED, 2000), RC_NO_CLIENT);
+}
+
+static void admin_flag__is_given_and_taken(void **state)
+{
+    struct as_keys keys = both_keys(200000);
+    struct name alice = named("alice"), nobody = named("nobody");
+
+    (void)state;
+    add_keys("alice", &keys);
+    assert_false(found("alice").is_admin);
+    assert_ok(as_store_set_admin(store, &alice, true));
+    assert_true(found("alice").is_admin);
+    assert_ok(as_store_set_admin(store, &alice, false));
+    assert_false(found("alice").is_admin);
+    assert_rc(as_store_set_admin(store, &nobody, true), RC_NO_CLIENT);
+}
+
+static void list__walks_a_part(void **state)
+{
+    AUTO(buf_done) struct buf seen = {0};
+    struct key key;
+
+    (void)state;
+    add("carol", &key);
+    add("carla", &key);
+    add("alice", &key);
+    add("cara_", &key);
+    add("caro%", &key);
+    const struct as_part all = {.limit = 2}, car = {slice_text("car"), slice_text("cara_"), 9},
+                         percent = {slice_text("caro%"), slice_text(""), 9};
+    assert_ok(as_store_list(store, &all, collect, &seen));
+    assert_slice(buf_slice(&seen), "alice cara_ ");
+    buf_reset(&seen);
+    assert_ok(as_store_list(store, &car, collect, &seen));
+    assert_slice(buf_slice(&seen), "carla caro% carol ");
+    buf_reset(&seen);
+    assert_ok(as_store_list(store, &percent, collect, &seen));
+    assert_slice(buf_slice(&seen), "caro% ");
+}
+
+static void open__brings_a_file_of_the_first_schema_up_to_date(void **state)
+{
+    struct as_store *again = NULL;
+    struct key key, got;
+    enum rc why;
+
+    (void)state;
+    add("alice", &key);
+    as_store_close(store);
+    store = NULL;
+    meddle("DELETE FROM principal_key WHERE etype = 1; DROP TABLE feed; DROP TABLE code; DROP INDEX principal_key_spot;"
+           "ALTER TABLE principal DROP COLUMN admin; ALTER TABLE principal_key DROP COLUMN iterations;"
+           "ALTER TABLE principal_key DROP COLUMN spot; PRAGMA user_version = 1");
+    assert_rc(as_store_open(&conf, DB_READ, &again), RC_DB);
+    assert_ok(as_store_open(&conf, DB_WRITE, &store));
+    assert_ok(login("alice", &why, &got));
+    assert_ok(why);
+    assert_memory_equal(got.bytes, key.bytes, 16);
+    assert_int_equal(found("alice").profiles, PROFILE_CLASSIC);
+    assert_rc(sealed_login("alice").why, RC_NO_CLIENT_KEY);
+    assert_ok(as_store_open(&conf, DB_READ, &again));
+    as_store_close(again);
+}
+
+/* --- codes ------------------------------------------------------------------------------------------------------ */
+
+static void code_id(const struct onecode *code, uint8_t id[ONECODE_ID_LEN])
+{
+    assert_ok(onecode_id(code, id));
+}
+
+static enum rc use_code(const struct onecode *code, const char *text, int64_t now_s)
+{
+    struct as_keys keys = both_keys(200000);
+    struct name name = named(text);
+    uint8_t id[ONECODE_ID_LEN];
+    enum as_code_kind kind;
+
+    code_id(code, id);
+    return as_store_code_use(store, id, &name, &keys, now_s, &kind);
+}
+
+static void invitation__makes_one_user_within_an_hour(void **state)
+{
+    struct onecode any, bob, late;
+    struct as_code about;
+    struct key key, want;
+    struct name bob_name = named("bob");
+    uint8_t id[ONECODE_ID_LEN];
+
+    (void)state;
+    assert_ok(as_store_code_make(store, AS_CODE_REGISTER, NULL, 1000, &any));
+    assert_ok(as_store_code_make(store, AS_CODE_REGISTER, NULL, 1000, &late));
+    assert_ok(as_store_code_make(store, AS_CODE_REGISTER, &bob_name, 1000, &bob));
+    code_id(&bob, id);
+    assert_ok(as_store_code_find(store, id, 4600, &about, &key));
+    assert_int_equal(about.kind, AS_CODE_REGISTER);
+    assert_slice(name_slice(&about.name), "bob");
+    assert_int_equal(about.expires_s, 4600);
+    assert_ok(onecode_key(&bob, &want));
+    assert_memory_equal(key.bytes, want.bytes, 32);
+    assert_rc(as_store_code_find(store, id, 4601, &about, &key), RC_NOT_FOUND);
+
+    assert_rc(use_code(&bob, "carol", 1001), RC_NOT_FOUND); /* not hers, and not used up by it */
+    assert_ok(use_code(&bob, "bob", 1001));
+    assert_rc(use_code(&bob, "bob", 1001), RC_NOT_FOUND);
+    assert_ok(use_code(&any, "carol", 4600));
+    assert_rc(use_code(&any, "dave", 1001), RC_NOT_FOUND);
+    assert_rc(use_code(&late, "dave", 4601), RC_NOT_FOUND);
+    assert_rc(use_code(&late, "BOB", 1001), RC_EXISTS);
+    assert_ok(use_code(&late, "dave", 1001)); /* a name that is taken does not use it up */
+    assert_false(found("bob").is_admin);
+}
+
+static void reset_code__is_for_that_user_alone(void **state)
+{
+    struct as_keys keys = both_keys(200000);
+    struct name alice = named("alice"), nobody = named("nobody");
+    struct onecode code, stale;
+
+    (void)state;
+    add_keys("alice", &keys);
+    assert_rc(as_store_code_make(store, AS_CODE_RESET, NULL, 1000, &code), RC_NO_CLIENT);
+    assert_rc(as_store_code_make(store, AS_CODE_RESET, &nobody, 1000, &code), RC_NO_CLIENT);
+    assert_rc(as_store_code_make(store, AS_CODE_REGISTER, &alice, 1000, &code), RC_EXISTS);
+    assert_ok(as_store_code_make(store, AS_CODE_RESET, &alice, 1000, &code));
+    assert_ok(as_store_code_make(store, AS_CODE_RESET, &alice, 1000, &stale));
+    assert_rc(use_code(&code, "bob", 1001), RC_NOT_FOUND);
+    assert_ok(use_code(&code, "alice", 1001));
+    assert_int_equal(found("alice").kvno, 2);
+    assert_int_equal(found("alice").epoch, 1); /* whoever had tickets has none now */
+
+    assert_ok(as_store_delete(store, &alice, 1002));
+    assert_rc(use_code(&stale, "alice", 1003), RC_NO_CLIENT);
+    add_keys("alice", &keys); /* somebody else, later */
+    assert_rc(use_code(&stale, "alice", 1003), RC_NOT_FOUND);
+}
+
+static void first_admin_code__makes_an_administrator(void **state)
+{
+    struct onecode code;
+
+    (void)state;
+    assert_ok(as_store_code_make(store, AS_CODE_ADMIN, NULL, 1000, &code));
+    assert_ok(use_code(&code, "root", 1001));
+    assert_true(found("root").is_admin);
+}
+
+static void code_row__does_not_open_as_another_kind_or_code(void **state)
+{
+    struct onecode one, two;
+    uint64_t rows, bad;
+
+    (void)state;
+    assert_ok(as_store_code_make(store, AS_CODE_REGISTER, NULL, 1000, &one));
+    meddle("UPDATE code SET kind = 2");
+    assert_rc(use_code(&one, "mallory", 1001), RC_BAD_ROW);
+    meddle("UPDATE code SET kind = 0, expires_s = 99999999");
+    assert_rc(use_code(&one, "mallory", 4601), RC_NOT_FOUND); /* the end that counts is under the seal */
+    assert_ok(as_store_code_make(store, AS_CODE_REGISTER, NULL, 1000, &two));
+    meddle("UPDATE code SET sealed = (SELECT sealed FROM code ORDER BY id LIMIT 1)");
+    assert_ok(as_store_verify(store, &rows, &bad));
+    assert_int_equal(rows, 4); /* with the decoy's two */
+    assert_int_equal(bad, 1);
+}
+
+/* --- the feed --------------------------------------------------------------------------------------------------- */
+
+static enum rc collect_item(void *ctx, const struct as_feed_item *item)
+{
+    return buf_printf(ctx, "%lld %s %u %.*s;", (long long)item->seq, as_feed_kind_name(item->kind), item->number,
+                      SLICE_FMT(item->text));
+}
+
+static void assert_feed(int64_t after, int64_t now_s, const char *items, int64_t want_seq)
+{
+    AUTO(buf_done) struct buf seen = {0};
+    int64_t seq;
+
+    assert_ok(as_store_feed(store, after, 100, now_s, collect_item, &seen, &seq));
+    assert_slice(buf_slice(&seen), items);
+    assert_int_equal(seq, want_seq);
+}
+
+static void feed__tells_every_epoch_that_was_raised(void **state)
+{
+    struct as_keys keys = both_keys(200000);
+    const struct as_rekey quiet = {.keys = &keys}, cut = {.keys = &keys, .cut_off = true};
+    struct name alice = named("alice");
+
+    (void)state;
+    assert_feed(0, 2000, "", 0);
+    add_keys("alice", &keys);
+    assert_ok(as_store_rekey(store, &alice, &quiet, 2000));
+    assert_feed(0, 2000, "", 0);
+    assert_ok(as_store_rekey(store, &alice, &cut, 2000));
+    assert_ok(as_store_set_disabled(store, &alice, true, 2000));
+    assert_ok(as_store_set_disabled(store, &alice, true, 2000)); /* is already */
+    assert_ok(as_store_set_disabled(store, &alice, false, 2000));
+    assert_ok(as_store_cut_off(store, &alice, 2000));
+    assert_ok(as_store_keep_profiles(store, &alice, PROFILE_SEALED, 2000));
+    assert_int_equal(found("alice").epoch, 4);
+    assert_ok(as_store_delete(store, &alice, 2000));
+    assert_feed(0, 2000, "1 epoch 1 ;2 epoch 2 ;3 epoch 3 ;4 epoch 4 ;5 epoch 5 ;", 5);
+    assert_feed(3, 2000, "4 epoch 4 ;5 epoch 5 ;", 5);
+    assert_feed(5, 2000, "", 5);
+    assert_feed(77, 2000, "1 epoch 1 ;2 epoch 2 ;3 epoch 3 ;4 epoch 4 ;5 epoch 5 ;", 5); /* from a lost future */
+    assert_feed(4, 2000 + 30 * 86400, "5 epoch 5 ;", 5);
+}
+
+static void feed__raises_nothing_when_the_change_is_rolled_back(void **state)
+{
+    struct as_keys keys = both_keys(200000), bad = keys;
+    const struct as_rekey cut = {.keys = &bad, .cut_off = true};
+    struct name alice = named("alice");
+
+    (void)state;
+    bad.classic.n = 3;
+    add_keys("alice", &keys);
+    assert_rc(as_store_rekey(store, &alice, &cut, 2000), RC_BAD_ETYPE);
+    assert_feed(0, 2000, "", 0);
+    assert_memory_equal(sealed_login("alice").key.bytes, keys.sealed.bytes, 32);
+}
+
+static void feed__forgets_orders_that_came_too_late(void **state)
+{
+    const struct as_feed_item notice = {.kind = AS_FEED_NOTICE, .text = slice_text("soon")};
+    const struct as_feed_item rotate = {.kind = AS_FEED_ROTATE, .text = slice_text("chat")};
+    const struct as_feed_item drain = {.kind = AS_FEED_DRAIN, .text = slice_text("chat")};
+    char text[AS_FEED_TEXT_MAX + 2];
+    struct as_feed_item longest = {.kind = AS_FEED_NOTICE, .text = slice_of(text, AS_FEED_TEXT_MAX + 1)};
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    assert_ok(as_store_order(store, &notice, 1000));
+    assert_ok(as_store_order(store, &rotate, 1000));
+    assert_ok(as_store_order(store, &drain, 1030));
+    assert_rc(as_store_order(store, &longest, 1030), RC_LIMIT);
+    assert_feed(0, 1060, "1 notice 0 soon;2 rotate 0 chat;3 drain 0 chat;", 3);
+    assert_feed(0, 1061, "2 rotate 0 chat;3 drain 0 chat;", 3);
+    assert_feed(0, 4601, "", 3);
+}
+
+static void tgs_key_rotation__is_told_by_the_feed(void **state)
+{
+    struct key first, next, got;
+
+    (void)state;
+    assert_rc(as_store_rotate_tgs_key(store, 2000, 1000, &next), RC_NO_KEY);
+    assert_ok(key_random(ETYPE_AES128_CBC_HS256, 1, 5000, &first));
+    assert_ok(as_store_add_tgs_key(store, &first));
+    assert_ok(as_store_rotate_tgs_key(store, 2000, 1000, &next));
+    assert_int_equal(next.kvno, 2);
+    assert_int_equal(next.valid_from, 5001); /* later than the one before */
+    assert_ok(as_store_tgs_key_version(store, 2, &got));
+    assert_memory_equal(got.bytes, next.bytes, 32);
+    assert_rc(as_store_tgs_key_version(store, 3, &got), RC_NO_KEY);
+    assert_feed(0, 1000, "1 rotate 2 tgs;", 1);
+}
+
+static void data_version__shows_a_change_by_another_handle(void **state)
+{
+    AUTO(as_store_done) struct as_store *other = NULL;
+    struct key key;
+    int64_t before, same, after;
+
+    (void)state;
+    assert_ok(as_store_open(&conf, DB_READ, &other));
+    assert_ok(as_store_data_version(other, &before));
+    assert_ok(as_store_data_version(other, &same));
+    assert_int_equal(before, same);
+    add("alice", &key);
+    assert_ok(as_store_data_version(other, &after));
+    assert_int_not_equal(before, after);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
@@ -372,7 +840,7 @@ int main(void)
         TEST(key_row__does_not_open_under_another_name),
         TEST(key_row__does_not_open_as_another_type_or_version),
         TEST(tgs_key_row__does_not_open_as_a_users),
-        TEST(set_key__replaces_every_key_and_counts_up),
+        TEST(rekey__replaces_every_key_and_counts_up),
         TEST(set_disabled__raises_the_epoch_once),
         TEST(delete__gives_a_name_back_without_its_client_id),
         TEST(each__walks_in_order_of_name_without_the_decoy),
@@ -381,6 +849,27 @@ int main(void)
         TEST(open__reads_what_was_written_but_writes_nothing),
         TEST(open__refuses_what_it_cannot_trust),
         TEST(open__refuses_the_master_key_of_another_state),
+        TEST(sealed_login__gives_key_salt_and_iterations),
+        TEST(sealed_login__makes_up_the_same_parameters_each_time),
+        TEST(made_up_iterations__come_from_users_in_their_proportion),
+        TEST(sealed_row__does_not_open_with_other_iterations_beside_it),
+        TEST(add__refuses_a_sealed_key_of_the_wrong_kind),
+        TEST(rekey__replaces_or_deletes_every_key_of_both_profiles),
+        TEST(rekey__changes_nothing_when_somebody_was_faster),
+        TEST(strengthen__replaces_the_sealed_key_alone),
+        TEST(keep_profiles__deletes_the_others_keys),
+        TEST(admin_flag__is_given_and_taken),
+        TEST(list__walks_a_part),
+        TEST(open__brings_a_file_of_the_first_schema_up_to_date),
+        TEST(invitation__makes_one_user_within_an_hour),
+        TEST(reset_code__is_for_that_user_alone),
+        TEST(first_admin_code__makes_an_administrator),
+        TEST(code_row__does_not_open_as_another_kind_or_code),
+        TEST(feed__tells_every_epoch_that_was_raised),
+        TEST(feed__raises_nothing_when_the_change_is_rolled_back),
+        TEST(feed__forgets_orders_that_came_too_late),
+        TEST(tgs_key_rotation__is_told_by_the_feed),
+        TEST(data_version__shows_a_change_by_another_handle),
     };
     state_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,115 +2,18 @@
 #include "tests/unit/unit.h"
 
 #include "tests/unit/boxes.h"
-#include "tests/unit/state.h"
-#include "tgs/grant.h"
-
-#define NOW 1780000000
-
-static struct conf conf;
-static struct tgs_store *store;
-static struct pool pool;
-static struct tgs_env env;
-static struct key tgs, chat;
-static struct ticket tgt; /* what the client holds; a test changes it before it is sealed */
-static int64_t now_s;
-
-/* What the audit was told last. */
-static struct {
-    unsigned n;
-    enum rc rc;
-    bool has_tgt, has_ticket;
-} audited;
-
-static int64_t fake_clock(void)
-{
-    return now_s;
-}
-
-static void audit(void *ctx, const struct tgs_event *event)
-{
-    (void)ctx;
-    audited.n++;
-    audited.rc = event->rc;
-    audited.has_tgt = event->tgt != NULL;
-    audited.has_ticket = event->ticket != NULL;
-}
-
-static struct name named(const char *text)
-{
-    struct name name;
-    assert_ok(name_parse(slice_text(text), &name));
-    return name;
-}
-
-static void save_keytab(const struct key *keys, size_t n)
-{
-    AUTO(keytab_done) struct keytab *kt = NULL;
-    AUTO(str_done) char *path = state_path(&conf, "tgs/tgs.keytab");
-
-    assert_ok(keytab_new(&kt));
-    for (size_t i = 0; i < n; i++)
-        assert_ok(keytab_add(kt, &env.name, &keys[i]));
-    assert_ok(keytab_save(kt, path));
-}
-
-static void fill_tgt(void)
-{
-    tgt = (struct ticket){
-        .kind = TICKET_TGT,
-        .client = named("alice"),
-        .address = "192.0.2.7",
-        .server = env.name,
-        .epoch = 5,
-        .auth_time = NOW - 60,
-        .start = NOW - 30,
-        .end = NOW + 1800,
-    };
-    assert_ok(random_bytes(tgt.client_id, ID_LEN));
-    assert_ok(random_bytes(tgt.id, ID_LEN));
-    assert_ok(key_random(ETYPE_AES128_CBC, 0, 0, &tgt.session));
-}
-
-static int start(void **state)
-{
-    bool clean;
-    struct name service = named("chat");
-
-    (void)state;
-    state_make(&conf, "tgs");
-    assert_ok(name_parse(slice_text(conf.realm_name), &conf.realm));
-    assert_ok(tgs_store_open(&conf, DB_CREATE, &store));
-    assert_ok(tgs_store_add(store, &service, NOW, &chat));
-    pool_init(&pool);
-    pool_put(&pool, store);
-    now_s = NOW;
-    env = (struct tgs_env){.conf = &conf, .stores = &pool, .crash_s = -1, .clock = fake_clock, .audit = audit};
-    env.name = named(TGS_OWN_NAME);
-    assert_ok(key_random(ETYPE_AES128_CBC_HS256, 3, 0, &tgs));
-    save_keytab(&tgs, 1);
-    AUTO(str_done) char *path = state_path(&conf, "tgs/tgs.keytab");
-    assert_ok(keytab_file_open(path, &env.keys));
-    assert_ok(replay_open(NULL, REPLAY_AT_STOP, NOW, &env.replay, &clean));
-    memset(&audited, 0, sizeof audited);
-    fill_tgt();
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    assert_ok(replay_close(env.replay));
-    keytab_file_close(env.keys);
-    assert_ptr_equal(pool_drain(&pool), store);
-    pool_done(&pool);
-    tgs_store_close(store);
-    state_remove(&conf);
-    return 0;
-}
+#include "tests/unit/tgs_world.h"
 
 static enum rc serve(const struct buf *ticket, const struct buf *box, const char *service, struct buf *ret_body)
 {
-    const struct tgs_req req = {buf_slice(box), buf_slice(ticket), slice_text(service), "192.0.2.7", "op"};
+    const struct tgs_req req = {
+        .profile = ETYPE_AES128_CBC,
+        .authenticator = buf_slice(box),
+        .tgs_ticket = buf_slice(ticket),
+        .service = slice_text(service),
+        .address = "192.0.2.7",
+        .op_id = "op",
+    };
     struct tgs_rep rep = {0};
     unsigned before = audited.n;
 
@@ -125,12 +28,6 @@ static enum rc serve(const struct buf *ticket, const struct buf *box, const char
     else
         buf_done(&rep.body);
     return rc;
-}
-
-/* The TGT as it stands, sealed under the TGS key. */
-static void seal_tgt(struct buf *out)
-{
-    assert_ok(ticket_seal(&tgs, &conf.realm, &tgt, out));
 }
 
 static void authenticator_of(const char *user, int64_t stamp_s, struct buf *out)
@@ -384,7 +281,7 @@ static void serve__refuses_a_ticket_that_filled_its_share_and_no_other(void **st
         assert_ok(replay_check(env.replay, tgt.id, digest, NOW + 600, NOW));
     }
     assert_rc(ask(), RC_RATE_LIMITED);
-    fill_tgt();
+    fill_tgt(ETYPE_AES128_CBC);
     assert_ok(ask());
 }
 
@@ -417,18 +314,6 @@ static void serve__tells_of_services_only_who_is_authenticated(void **state)
 }
 
 /* --- over HTTP -------------------------------------------------------------------------------------------------- */
-
-static int post(const char *body, struct buf *ret)
-{
-    const struct http_request req = {slice_text(body), "192.0.2.7", "op"};
-    struct http_reply reply = {.status = 200};
-
-    tgs_grant_post(&env, &req, &reply);
-    if (ret)
-        *ret = buf_take(&reply.body);
-    buf_done(&reply.body);
-    return reply.status;
-}
 
 static void grant_post__reads_forms_and_json(void **state)
 {

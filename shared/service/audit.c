@@ -1,0 +1,362 @@
+/* The audit log's writer: lines are chained and gathered under a lock, written by a thread. */
+#include "shared/service/audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/base/base64.h"
+#include "shared/base/file.h"
+#include "shared/service/audit_chain.h"
+
+#define TAIL_MAX     ((off_t)2 * AUDIT_LINE_MAX) /* bytes of the file's end in which its last line must be */
+#define GATHERED_MAX ((size_t)8 * 1024 * 1024)   /* bytes that wait for a disk that does not take them */
+
+struct audit {
+    struct audit_options options;
+    struct envelope_key key;
+    char *path;
+    int fd;
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock; /* head, gathered, is_stopping, health */
+    pthread_cond_t stop;
+    struct audit_head head; /* behind the last line gathered */
+    struct buf gathered;
+    uint64_t lost; /* lines that found no room */
+    bool is_stopping;
+    enum rc health;
+};
+
+/* --- lines --- */
+
+static void put_time(struct jw *json)
+{
+    char text[CLASSIC_TIME_LEN + 1];
+    int64_t ms = clock_ms();
+    AUTO(buf_done) struct buf stamp = {0};
+
+    time_format_classic(ms / 1000, text);
+    text[10] = 'T';
+    if (buf_printf(&stamp, "%s.%03dZ", text, (int)(ms % 1000)) == RC_OK)
+        jw_text(json, "time", buf_slice(&stamp));
+}
+
+void audit_begin(struct audit *a, struct audit_line *l, const char *event, const char *op_id)
+{
+    *l = (struct audit_line){0};
+    l->json = jw_start(&l->text);
+    l->json.rc = buf_reserve(&l->text, 512);
+    jw_open(&l->json, NULL, '{');
+    put_time(&l->json);
+    audit_str(l, "daemon", a->options.daemon);
+    audit_str(l, "event", event);
+    audit_str(l, "op_id", op_id);
+}
+
+void audit_slice(struct audit_line *l, const char *name, struct slice utf8)
+{
+    if (utf8.n == 0)
+        return;
+    if (utf8_valid(utf8) && utf8.n <= NAME_MAX_BYTES)
+        jw_text(&l->json, name, utf8);
+    else
+        jw_text(&l->json, name, slice_text("?")); /* no name of ours */
+}
+
+void audit_str(struct audit_line *l, const char *name, const char *text)
+{
+    if (text && text[0])
+        audit_slice(l, name, slice_text(text));
+}
+
+void audit_id(struct audit_line *l, const char *name, const uint8_t id[ID_LEN])
+{
+    static const uint8_t none[ID_LEN];
+
+    if (memcmp(id, none, ID_LEN) != 0)
+        jw_base64url(&l->json, name, slice_of(id, ID_LEN));
+}
+
+void audit_num(struct audit_line *l, const char *name, int64_t value)
+{
+    jw_int(&l->json, name, value);
+}
+
+void audit_rc(struct audit_line *l, enum rc rc)
+{
+    audit_str(l, "result", rc_name(rc));
+    if (rc != RC_OK)
+        audit_str(l, "reason", rc_text(rc));
+}
+
+/* Numbers, chains and gathers one line. Called with the lock held. */
+static enum rc gather(struct audit *a, struct audit_line *l)
+{
+    struct audit_head next = a->head;
+    size_t before = a->gathered.n;
+
+    jw_int(&l->json, "n", (int64_t)a->head.n + 1);
+    TRY(jw_end(&l->json));
+    if (a->gathered.n + AUDIT_LINE_MAX > GATHERED_MAX || l->text.n > AUDIT_LINE_MAX - AUDIT_HASH_TEXT - 16)
+        return RC_LIMIT;
+    TRY(audit_chain(&next, buf_slice(&l->text)));
+    enum rc rc = buf_add(&a->gathered, buf_slice(&l->text));
+    if (rc == RC_OK)
+        rc = buf_text(&a->gathered, AUDIT_HASH_LEAD);
+    if (rc == RC_OK)
+        rc = base64url_encode(SLICE(next.hash), &a->gathered);
+    if (rc == RC_OK)
+        rc = buf_text(&a->gathered, AUDIT_HASH_TAIL);
+    if (rc != RC_OK) {
+        a->gathered.n = before;
+        return rc;
+    }
+    a->head = next;
+    return RC_OK;
+}
+
+void audit_end(struct audit *a, struct audit_line *l)
+{
+    pthread_mutex_lock(&a->lock);
+    if (gather(a, l) != RC_OK) {
+        a->lost++;
+        a->health = RC_IO;
+    }
+    pthread_mutex_unlock(&a->lock);
+    buf_done(&l->text);
+}
+
+enum rc audit_health(struct audit *a)
+{
+    pthread_mutex_lock(&a->lock);
+    enum rc rc = a->health;
+    pthread_mutex_unlock(&a->lock);
+    return rc;
+}
+
+/* --- writing --- */
+
+/* What could not be written stays in front of what comes. */
+static enum rc write_some(int fd, struct buf *text)
+{
+    size_t at = 0;
+
+    while (at < text->n) {
+        ssize_t n = write(fd, text->p + at, text->n - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        at += (size_t)n;
+    }
+    memmove(text->p, text->p + at, text->n - at);
+    text->n -= at;
+    return text->n == 0 ? RC_OK : RC_IO;
+}
+
+/* Puts back what the disk did not take, before what was gathered meanwhile. */
+static void put_back(struct audit *a, struct buf *rest)
+{
+    if (buf_add(rest, buf_slice(&a->gathered)) != RC_OK)
+        return;
+    buf_done(&a->gathered);
+    a->gathered = buf_take(rest);
+}
+
+static void flush(struct audit *a)
+{
+    AUTO(buf_done) struct buf text = {0};
+
+    pthread_mutex_lock(&a->lock);
+    text = buf_take(&a->gathered);
+    struct audit_head head = a->head;
+    uint64_t lost = a->lost;
+    pthread_mutex_unlock(&a->lock);
+    if (text.n == 0)
+        return;
+    enum rc rc = write_some(a->fd, &text);
+    if (rc == RC_OK)
+        rc = audit_head_write(&a->options, &head);
+    pthread_mutex_lock(&a->lock);
+    a->health = rc != RC_OK || lost != a->lost ? RC_IO : RC_OK;
+    if (text.n > 0)
+        put_back(a, &text);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static bool wait_or_stop(struct audit *a)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += AUDIT_FLUSH_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_mutex_lock(&a->lock);
+    if (!a->is_stopping)
+        (void)pthread_cond_timedwait(&a->stop, &a->lock, &until);
+    bool is_stopping = a->is_stopping;
+    pthread_mutex_unlock(&a->lock);
+    return is_stopping;
+}
+
+static void *run(void *arg)
+{
+    struct audit *a = arg;
+
+    while (!wait_or_stop(a))
+        flush(a);
+    flush(a);
+    return NULL;
+}
+
+/* --- opening: where the file stands --- */
+
+/* The last whole line in the file's end, and how many bytes of half a line are behind it. */
+static enum rc find_last(struct slice tail, bool is_all, struct slice *ret_line, size_t *ret_torn)
+{
+    size_t end = tail.n;
+
+    while (end > 0 && tail.p[end - 1] != '\n')
+        end--;
+    *ret_torn = tail.n - end;
+    *ret_line = slice_of(NULL, 0);
+    if (end == 0)
+        return is_all ? RC_OK : RC_MALFORMED;
+    size_t start = end - 1;
+    while (start > 0 && tail.p[start - 1] != '\n')
+        start--;
+    if (start == 0 && !is_all)
+        return RC_MALFORMED;
+    *ret_line = slice_of(tail.p + start, end - 1 - start);
+    return RC_OK;
+}
+
+static enum rc read_tail(int fd, struct buf *ret, bool *ret_is_all)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return RC_IO;
+    if (st.st_mode & (S_IRWXG | S_IRWXO))
+        return RC_UNSAFE_FILE;
+    size_t n = (size_t)(st.st_size < TAIL_MAX ? st.st_size : TAIL_MAX);
+    TRY(buf_reserve(ret, n));
+    if (pread(fd, ret->p, n, st.st_size - (off_t)n) != (ssize_t)n)
+        return RC_IO;
+    ret->n = n;
+    *ret_is_all = st.st_size <= TAIL_MAX;
+    return RC_OK;
+}
+
+/* The number at the end of a line's body: ...,"n":17 */
+static enum rc line_number(struct slice body, uint64_t *ret)
+{
+    static const char lead[] = "\"n\":";
+    size_t at = body.n;
+
+    while (at > 0 && body.p[at - 1] >= '0' && body.p[at - 1] <= '9')
+        at--;
+    if (at < sizeof(lead) - 1 || memcmp(body.p + at - (sizeof(lead) - 1), lead, sizeof(lead) - 1) != 0)
+        return RC_MALFORMED;
+    return parse_u64(slice_of(body.p + at, body.n - at), INT64_MAX, ret);
+}
+
+static void tell_torn(struct audit *a, size_t bytes)
+{
+    struct audit_line l;
+
+    audit_begin(a, &l, "audit_resumed", NULL);
+    audit_num(&l, "torn_bytes", (int64_t)bytes);
+    audit_end(a, &l);
+}
+
+/* Goes on behind the last whole line. What came before it is audit_verify()'s business. */
+static enum rc resume(struct audit *a)
+{
+    AUTO(buf_done) struct buf tail = {0};
+    struct slice line, body;
+    size_t torn;
+    bool is_all;
+
+    TRY(read_tail(a->fd, &tail, &is_all));
+    TRY(find_last(buf_slice(&tail), is_all, &line, &torn));
+    if (line.n > 0) {
+        TRY(audit_line_split(line, &body, a->head.hash));
+        TRY(line_number(body, &a->head.n));
+    }
+    if (torn > 0) {
+        TRY(buf_byte(&a->gathered, '\n'));
+        tell_torn(a, torn);
+    }
+    return RC_OK;
+}
+
+static enum rc open_file(struct audit *a)
+{
+    struct audit_head head;
+
+    a->path = slice_dup(slice_text(a->options.path));
+    if (!a->path)
+        return RC_NO_MEMORY;
+    a->options.path = a->path;
+    enum rc rc = audit_head_read(&a->options, &head);
+    if (rc != RC_OK && rc != RC_NOT_FOUND)
+        return rc;
+    a->fd = open(a->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (a->fd < 0)
+        return RC_IO;
+    TRY(resume(a));
+    return pthread_create(&a->thread, NULL, run, a) == 0 ? RC_OK : RC_IO;
+}
+
+static void audit_free(struct audit *a)
+{
+    if (a->fd >= 0)
+        (void)close(a->fd);
+    buf_done(&a->gathered);
+    str_done(&a->path);
+    envelope_key_done(&a->key);
+    pthread_cond_destroy(&a->stop);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+enum rc audit_open(const struct audit_options *options, struct audit **ret)
+{
+    struct audit *a = calloc(1, sizeof(*a));
+    if (!a)
+        return RC_NO_MEMORY;
+    a->options = *options;
+    a->key = *options->key;
+    a->options.key = &a->key;
+    a->fd = -1;
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_cond_init(&a->stop, NULL);
+    enum rc rc = open_file(a);
+    if (rc != RC_OK) {
+        audit_free(a);
+        return rc == RC_MALFORMED ? RC_MODIFIED : rc;
+    }
+    a->has_thread = true;
+    *ret = a;
+    return RC_OK;
+}
+
+void audit_close(struct audit *a)
+{
+    if (!a)
+        return;
+    pthread_mutex_lock(&a->lock);
+    a->is_stopping = true;
+    pthread_cond_signal(&a->stop);
+    pthread_mutex_unlock(&a->lock);
+    pthread_join(a->thread, NULL);
+    audit_free(a);
+}

@@ -1,0 +1,81 @@
+/* The chain of the audit log and its head. */
+#include "shared/service/audit_chain.h"
+
+#include <string.h>
+
+#include "shared/base/base64.h"
+#include "shared/base/file.h"
+
+#define HEAD_BYTES    (8 + SHA256_LEN)
+#define HEAD_FILE_MAX 256
+
+enum rc audit_chain(struct audit_head *head, struct slice body)
+{
+    AUTO(buf_done) struct buf text = {0};
+
+    TRY(buf_reserve(&text, SHA256_LEN + body.n));
+    TRY(buf_add(&text, SLICE(head->hash)));
+    TRY(buf_add(&text, body));
+    TRY(sha256(buf_slice(&text), head->hash));
+    head->n++;
+    return RC_OK;
+}
+
+static enum rc head_path(const struct audit_options *o, struct buf *out)
+{
+    TRY(buf_printf(out, "%s.head", o->path));
+    return buf_cstr(out) ? RC_OK : RC_NO_MEMORY;
+}
+
+/* Bound to the realm and the daemon, so that the head of another log does not fit. */
+static struct envelope_aad head_aad(const struct audit_options *o)
+{
+    return (struct envelope_aad){.realm = name_slice(&o->realm), .server = slice_text(o->daemon)};
+}
+
+enum rc audit_head_read(const struct audit_options *o, struct audit_head *ret)
+{
+    AUTO(buf_done) struct buf path = {0}, file = {0}, plain = {0};
+    struct envelope_aad aad = head_aad(o);
+
+    TRY(head_path(o, &path));
+    TRY(file_read((const char *)path.p, HEAD_FILE_MAX, FILE_PRIVATE, &file));
+    TRY(envelope_open(o->key, &aad, buf_slice(&file), &plain));
+    if (plain.n != HEAD_BYTES)
+        return RC_MODIFIED;
+    ret->n = get_u64be(plain.p);
+    memcpy(ret->hash, plain.p + 8, SHA256_LEN);
+    return RC_OK;
+}
+
+enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head)
+{
+    AUTO(buf_done) struct buf path = {0}, plain = {0}, sealed = {0};
+    struct envelope_aad aad = head_aad(o);
+
+    TRY(head_path(o, &path));
+    TRY(buf_u64be(&plain, head->n));
+    TRY(buf_add(&plain, SLICE(head->hash)));
+    TRY(envelope_seal(o->key, &aad, buf_slice(&plain), &sealed));
+    return file_write_atomic((const char *)path.p, buf_slice(&sealed), 0600);
+}
+
+enum rc audit_line_split(struct slice line, struct slice *ret_body, uint8_t ret_hash[SHA256_LEN])
+{
+    const size_t lead = sizeof(AUDIT_HASH_LEAD) - 1, tail = sizeof(AUDIT_HASH_TAIL) - 2; /* without the line end */
+    AUTO(buf_done) struct buf hash = {0};
+
+    if (line.n < lead + AUDIT_HASH_TEXT + tail)
+        return RC_MALFORMED;
+    size_t body_n = line.n - lead - AUDIT_HASH_TEXT - tail;
+    struct slice text = slice_of(line.p + body_n + lead, AUDIT_HASH_TEXT);
+    if (memcmp(line.p + body_n, AUDIT_HASH_LEAD, lead) != 0 ||
+        memcmp(line.p + line.n - tail, AUDIT_HASH_TAIL, tail) != 0)
+        return RC_MALFORMED;
+    TRY(base64url_decode(text, &hash));
+    if (hash.n != SHA256_LEN)
+        return RC_MALFORMED;
+    memcpy(ret_hash, hash.p, SHA256_LEN);
+    *ret_body = slice_of(line.p, body_n);
+    return RC_OK;
+}

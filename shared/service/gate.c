@@ -1,0 +1,436 @@
+/* The gate: buckets of wrong tries, by principal and by network. */
+#include "shared/service/gate.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "shared/base/file.h"
+#include "shared/base/tree.h"
+
+#define RECORD_BYTES   (GATE_ID * 2 + 4 + 8 + 1) /* key, principal, wrong, last wrong, familiar */
+#define FILE_MAX       ((size_t)64 * 1024 * 1024)
+#define REWRITE_RATIO  4 /* the file is written anew when it holds so many times more than is alive */
+#define REWRITE_LEAST  1000
+#define HOLD_DOUBLINGS 30
+
+struct bucket {
+    RB_ENTRY(bucket) by_key;
+    TAILQ_ENTRY(bucket) in_use; /* least recently used first */
+    STAILQ_ENTRY(bucket) in_dirty;
+    uint8_t key[GATE_ID];
+    uint8_t principal[GATE_ID]; /* whose; zero for a network */
+    uint32_t wrong;
+    uint32_t pending; /* being checked */
+    int64_t wrong_s;  /* when the last wrong try was; for a network, when its window began */
+    bool is_familiar, is_dirty;
+};
+
+RB_HEAD(buckets, bucket);
+
+struct gate {
+    struct gate_limits limits;
+    pthread_mutex_t lock;
+    pthread_cond_t resolved;
+    struct buckets tree;
+    TAILQ_HEAD(, bucket) used;
+    STAILQ_HEAD(, bucket) dirty;
+    size_t n, records;
+    char *path;
+    int fd; /* -1: nothing is kept */
+};
+
+static int cmp_key(const struct bucket *a, const struct bucket *b)
+{
+    return memcmp(a->key, b->key, GATE_ID);
+}
+
+TREE_GENERATE(buckets, bucket, by_key, cmp_key)
+
+/* --- keys --- */
+
+/* The first 64 bits of an IPv6 address, the whole of any other text. */
+static struct slice network_of(const char *address, uint8_t v6[16])
+{
+    if (inet_pton(AF_INET6, address, v6) == 1)
+        return slice_of(v6, 8);
+    return slice_text(address);
+}
+
+static void make_key(const char *what, struct slice a, struct slice b, uint8_t out[GATE_ID])
+{
+    AUTO(buf_done) struct buf text = {0};
+    uint8_t digest[SHA256_LEN] = {0};
+
+    if (buf_text(&text, what) != RC_OK || buf_lp(&text, a) != RC_OK || buf_lp(&text, b) != RC_OK ||
+        sha256(buf_slice(&text), digest) != RC_OK)
+        memset(digest, 0, sizeof(digest)); /* one bucket for all that could not be told apart */
+    memcpy(out, digest, GATE_ID);
+}
+
+static void try_keys(struct slice principal, const char *address, struct gate_try *t)
+{
+    uint8_t v6[16];
+    struct slice network = network_of(address, v6);
+
+    *t = (struct gate_try){.has_principal = principal.n > 0};
+    make_key("network", network, slice_of(NULL, 0), t->network);
+    make_key("principal", principal, slice_of(NULL, 0), t->principal);
+    make_key("familiar", principal, network, t->familiar);
+}
+
+/* --- buckets --- */
+
+static struct bucket *find(struct gate *g, const uint8_t key[GATE_ID])
+{
+    struct bucket want;
+
+    memcpy(want.key, key, GATE_ID);
+    return RB_FIND(buckets, &g->tree, &want);
+}
+
+static void drop(struct gate *g, struct bucket *b)
+{
+    RB_REMOVE(buckets, &g->tree, b);
+    TAILQ_REMOVE(&g->used, b, in_use);
+    g->n--;
+    free(b);
+}
+
+/* Makes room: the least recently used bucket that nobody is waiting for and that is written. */
+static void evict(struct gate *g)
+{
+    struct bucket *b;
+
+    TAILQ_FOREACH (b, &g->used, in_use)
+        if (b->pending == 0 && !b->is_dirty) {
+            drop(g, b);
+            return;
+        }
+}
+
+/* NULL: out of memory. */
+static struct bucket *get(struct gate *g, const uint8_t key[GATE_ID], const uint8_t *principal)
+{
+    struct bucket *b = find(g, key);
+
+    if (b) {
+        TAILQ_REMOVE(&g->used, b, in_use);
+        TAILQ_INSERT_TAIL(&g->used, b, in_use);
+        return b;
+    }
+    if (g->n >= GATE_BUCKETS_MAX)
+        evict(g);
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return NULL;
+    memcpy(b->key, key, GATE_ID);
+    if (principal)
+        memcpy(b->principal, principal, GATE_ID);
+    RB_INSERT(buckets, &g->tree, b);
+    TAILQ_INSERT_TAIL(&g->used, b, in_use);
+    g->n++;
+    return b;
+}
+
+static void mark(struct gate *g, struct bucket *b)
+{
+    if (g->fd < 0 || b->is_dirty)
+        return;
+    b->is_dirty = true;
+    STAILQ_INSERT_TAIL(&g->dirty, b, in_dirty);
+}
+
+/* --- rules --- */
+
+static void forget_old(const struct gate *g, struct bucket *b, int64_t now_s)
+{
+    if (b->wrong > 0 && now_s - b->wrong_s > g->limits.forget_s)
+        b->wrong = 0;
+}
+
+static int64_t hold_s(const struct gate *g, const struct bucket *b)
+{
+    unsigned beyond = b->wrong - g->limits.principal_free;
+    int64_t hold = (int64_t)1 << (beyond < HOLD_DOUBLINGS ? beyond : HOLD_DOUBLINGS);
+
+    return hold < g->limits.principal_hold_s ? hold : g->limits.principal_hold_s;
+}
+
+/* How many tries may be checked now, those under way included. 0: held. */
+static unsigned places(const struct gate *g, const struct bucket *b, int64_t now_s)
+{
+    if (b->wrong < g->limits.principal_free)
+        return g->limits.principal_free - b->wrong;
+    return now_s - b->wrong_s >= hold_s(g, b) ? 1 : 0;
+}
+
+/* The window starts anew when it is over. */
+static bool network_is_flooded(const struct gate *g, struct bucket *b, int64_t now_s)
+{
+    if (now_s - b->wrong_s >= g->limits.network_window_s || now_s < b->wrong_s) {
+        b->wrong_s = now_s;
+        b->wrong = 0;
+    }
+    return b->wrong >= g->limits.network_free;
+}
+
+/* Waits while only tries that are still being checked stand in the way. False: held. */
+static bool enter_principal(struct gate *g, struct gate_try *t, int64_t now_s)
+{
+    for (;;) {
+        struct bucket *b = find(g, t->familiar);
+        t->is_familiar = b && b->is_familiar;
+        b = t->is_familiar ? get(g, t->familiar, t->principal) : get(g, t->principal, t->principal);
+        if (!b)
+            return false;
+        forget_old(g, b, now_s);
+        unsigned n = places(g, b, now_s);
+        if (n == 0)
+            return false;
+        if (b->pending < n) {
+            b->pending++;
+            return true;
+        }
+        pthread_cond_wait(&g->resolved, &g->lock);
+    }
+}
+
+static void count_network(struct gate *g, const struct gate_try *t)
+{
+    struct bucket *network = get(g, t->network, NULL);
+
+    if (!network)
+        return;
+    network->wrong++;
+    mark(g, network);
+}
+
+enum gate_verdict gate_enter(struct gate *g, struct slice principal, const char *address, int64_t now_s,
+                             struct gate_try *ret_try)
+{
+    enum gate_verdict verdict = GATE_OPEN;
+
+    try_keys(principal, address, ret_try);
+    pthread_mutex_lock(&g->lock);
+    struct bucket *network = get(g, ret_try->network, NULL);
+    if (!network || network_is_flooded(g, network, now_s)) {
+        verdict = GATE_FLOODED;
+    } else if (ret_try->has_principal && !enter_principal(g, ret_try, now_s)) {
+        verdict = GATE_HELD;
+        count_network(g, ret_try); /* a held try is a wrong one for the network */
+    }
+    pthread_mutex_unlock(&g->lock);
+    return verdict;
+}
+
+static void done_principal(struct gate *g, const struct gate_try *t, bool was_right, bool was_wrong, int64_t now_s)
+{
+    struct bucket *b = find(g, t->is_familiar ? t->familiar : t->principal);
+
+    if (b && b->pending > 0)
+        b->pending--;
+    if (b && was_wrong) {
+        b->wrong++;
+        b->wrong_s = now_s;
+        mark(g, b);
+    }
+    if (!was_right)
+        return;
+    struct bucket *home = get(g, t->familiar, t->principal);
+    if (!home)
+        return;
+    home->is_familiar = true;
+    home->wrong = 0;
+}
+
+void gate_done(struct gate *g, const struct gate_try *t, bool was_right, bool was_wrong, int64_t now_s)
+{
+    pthread_mutex_lock(&g->lock);
+    if (t->has_principal)
+        done_principal(g, t, was_right, was_wrong, now_s);
+    if (was_wrong)
+        count_network(g, t);
+    pthread_cond_broadcast(&g->resolved);
+    pthread_mutex_unlock(&g->lock);
+}
+
+void gate_unlock(struct gate *g, struct slice principal)
+{
+    struct gate_try t;
+    struct bucket *b;
+
+    try_keys(principal, "", &t);
+    pthread_mutex_lock(&g->lock);
+    TAILQ_FOREACH (b, &g->used, in_use)
+        if (memcmp(b->principal, t.principal, GATE_ID) == 0 && b->wrong > 0) {
+            b->wrong = 0;
+            mark(g, b);
+        }
+    pthread_mutex_unlock(&g->lock);
+}
+
+size_t gate_buckets(struct gate *g)
+{
+    pthread_mutex_lock(&g->lock);
+    size_t n = g->n;
+    pthread_mutex_unlock(&g->lock);
+    return n;
+}
+
+/* --- the file: states of buckets, the last one of each counts --- */
+
+static enum rc put_record(const struct bucket *b, struct buf *out)
+{
+    TRY(buf_add(out, SLICE(b->key)));
+    TRY(buf_add(out, SLICE(b->principal)));
+    TRY(buf_u32be(out, b->wrong));
+    TRY(buf_u64be(out, (uint64_t)b->wrong_s));
+    return buf_byte(out, b->is_familiar);
+}
+
+static enum rc take_record(struct gate *g, const uint8_t *p)
+{
+    struct bucket *b = get(g, p, p + GATE_ID);
+
+    if (!b)
+        return RC_NO_MEMORY;
+    p += (size_t)GATE_ID * 2;
+    b->wrong = get_u32be(p);
+    b->wrong_s = (int64_t)get_u64be(p + 4);
+    b->is_familiar = p[12] != 0;
+    return RC_OK;
+}
+
+/* A torn last record is what a crash leaves. */
+static enum rc read_file(struct gate *g, int64_t now_s)
+{
+    AUTO(buf_done) struct buf content = {0};
+    struct bucket *b, *next;
+
+    enum rc rc = file_read(g->path, FILE_MAX, FILE_PRIVATE, &content);
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    TRY(rc);
+    for (size_t at = 0; at + RECORD_BYTES <= content.n; at += RECORD_BYTES)
+        TRY(take_record(g, content.p + at));
+    for (b = TAILQ_FIRST(&g->used); b; b = next) {
+        next = TAILQ_NEXT(b, in_use);
+        forget_old(g, b, now_s);
+        if (b->wrong == 0 && !b->is_familiar)
+            drop(g, b);
+    }
+    return RC_OK;
+}
+
+/* The file as it would be without its past, then open for appending. */
+static enum rc rewrite(struct gate *g)
+{
+    AUTO(buf_done) struct buf content = {0};
+    struct bucket *b;
+
+    TAILQ_FOREACH (b, &g->used, in_use)
+        if (b->wrong > 0 || b->is_familiar)
+            TRY(put_record(b, &content));
+    TRY(file_write_atomic(g->path, buf_slice(&content), 0600));
+    int fd = open(g->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0)
+        return RC_IO;
+    if (g->fd >= 0)
+        (void)close(g->fd);
+    g->fd = fd;
+    g->records = content.n / RECORD_BYTES;
+    return RC_OK;
+}
+
+static enum rc append(struct gate *g, struct slice records)
+{
+    ssize_t n = write(g->fd, records.p, records.n);
+
+    if (n == (ssize_t)records.n) {
+        g->records += records.n / RECORD_BYTES;
+        return RC_OK;
+    }
+    return rewrite(g); /* a part of it may be there: written anew, it is whole again */
+}
+
+enum rc gate_flush(struct gate *g)
+{
+    AUTO(buf_done) struct buf records = {0};
+    enum rc rc = RC_OK;
+    struct bucket *b;
+
+    pthread_mutex_lock(&g->lock);
+    STAILQ_FOREACH (b, &g->dirty, in_dirty)
+        if (rc == RC_OK)
+            rc = put_record(b, &records);
+    if (rc == RC_OK && records.n > 0)
+        rc = g->records > REWRITE_LEAST + g->n * REWRITE_RATIO ? rewrite(g) : append(g, buf_slice(&records));
+    while (rc == RC_OK && (b = STAILQ_FIRST(&g->dirty))) {
+        STAILQ_REMOVE_HEAD(&g->dirty, in_dirty);
+        b->is_dirty = false;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return rc;
+}
+
+static enum rc open_file(struct gate *g, const char *path, int64_t now_s)
+{
+    if (!path)
+        return RC_OK;
+    g->path = slice_dup(slice_text(path));
+    if (!g->path)
+        return RC_NO_MEMORY;
+    TRY(read_file(g, now_s));
+    return rewrite(g);
+}
+
+static void gate_free(struct gate *g)
+{
+    struct bucket *b;
+
+    while ((b = TAILQ_FIRST(&g->used)))
+        drop(g, b);
+    if (g->fd >= 0)
+        (void)close(g->fd);
+    str_done(&g->path);
+    pthread_cond_destroy(&g->resolved);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+}
+
+enum rc gate_open(const struct gate_limits *limits, const char *path, int64_t now_s, struct gate **ret)
+{
+    struct gate *g = calloc(1, sizeof(*g));
+    if (!g)
+        return RC_NO_MEMORY;
+    g->limits = *limits;
+    g->fd = -1;
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_cond_init(&g->resolved, NULL);
+    RB_INIT(&g->tree);
+    TAILQ_INIT(&g->used);
+    STAILQ_INIT(&g->dirty);
+    enum rc rc = open_file(g, path, now_s);
+    if (rc != RC_OK) {
+        gate_free(g);
+        return rc;
+    }
+    *ret = g;
+    return RC_OK;
+}
+
+void gate_close(struct gate *g)
+{
+    if (!g)
+        return;
+    (void)gate_flush(g);
+    if (g->path)
+        (void)rewrite(g); /* with the networks that have become familiar */
+    gate_free(g);
+}
