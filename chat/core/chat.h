@@ -130,7 +130,7 @@ struct chat_push {
     enum chat_push_kind kind;
     int64_t time_s;
     struct slice label;        /* of the request that this is the final reply to; empty: none */
-    enum chat_command request; /* ERROR, ACK: what it answers */
+    enum chat_command request; /* ERROR, ACK: what it answers; DATA: get_data, should it become an error */
 
     const struct chat *chat;      /* HANDSHAKE, ONLINE: who is online */
     const struct chat_user *user; /* HANDSHAKE, ONLINE: whose rooms */

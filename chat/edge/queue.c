@@ -196,13 +196,13 @@ static void add_control(struct session *s, uint8_t op, struct slice payload)
 
 void queue_ping(struct session *s, const uint64_t *number)
 {
-    uint8_t payload[8];
+    uint8_t payload[8] = "alive"; /* never empty: libwebsockets 4.1.6 does not tell of an empty pong */
 
     if (s->is_closing || !s->wsi)
         return;
     if (number)
         put_u64be(payload, *number);
-    add_control(s, OP_PING, slice_of(payload, number ? sizeof(payload) : 0));
+    add_control(s, OP_PING, slice_of(payload, number ? sizeof(payload) : sizeof("alive") - 1));
 }
 
 void queue_close(struct session *s, unsigned code)

@@ -34,7 +34,7 @@ static enum rc login(struct wire_conn *c, int64_t time_s)
     if (!c->wire->clean && t.start <= c->wire->options.started_s)
         return RC_TKT_BEFORE_CRASH;
     TRY(check_authenticator(c, authenticator, &t, time_s, &s->login.authenticator_s));
-    c->classic.stamps = stamps_hold(c->wire->stamps, t.id);
+    c->classic.stamps = stamps_hold(c->wire->stamps, t.id, t.client_id);
     if (!c->classic.stamps)
         return RC_NO_MEMORY;
     TRY(wire_adopt(c, &t));

@@ -2,7 +2,7 @@
 #include "chat/wire/internal.h"
 
 #define NAMES_MAX        (256 * 1024) /* bytes of `users_online`; whoever does not fit is left out */
-#define ROOMS_MAX        (700 * 1024) /* bytes after which no further room is listed */
+#define ROOMS_MAX        (700 * 1024) /* bytes of an `online` up to its last room; what does not fit is left out */
 #define MESSAGE_OVERHEAD 256          /* bytes of a message beside its text and names: field names, time, mid, seq */
 
 /* Where a push is written to whom. */
@@ -62,6 +62,21 @@ static void put_room(struct jw *j, const char *name, const struct chat_room *roo
     jw_close(j, '}');
 }
 
+/* Writes the room if it fits; false when it does not. */
+static bool put_listed_room(struct jw *j, const struct chat_room *room)
+{
+    const struct jw before = *j;
+    size_t n = j->out->n;
+
+    put_room(j, NULL, room);
+    if (j->rc != RC_OK || j->out->n <= ROOMS_MAX)
+        return true;
+    *j = before;
+    j->out->n = n;
+    return false;
+}
+
+/* Up to the first that does not fit: to try all of them could cost far more than what is sent. */
 static void put_rooms(struct jw *j, const char *name, const struct chat_user *user, bool available)
 {
     const struct chat_member *m;
@@ -69,8 +84,8 @@ static void put_rooms(struct jw *j, const char *name, const struct chat_user *us
     jw_open(j, name, '[');
     if (user)
         TAILQ_FOREACH (m, &user->rooms, of_user)
-            if (!m->leaving && chat_room_is_available(m->room) == available && j->out->n < ROOMS_MAX)
-                put_room(j, NULL, m->room);
+            if (!m->leaving && chat_room_is_available(m->room) == available && !put_listed_room(j, m->room))
+                break;
     jw_close(j, ']');
 }
 

@@ -22,14 +22,19 @@ static void scratch_reset(struct scratch *s)
     s->login = (struct chat_login){0};
 }
 
-/* What an orderly stop has kept; read once, so that after a crash nobody trusts an older one. */
+/*
+ * What an orderly stop has kept; read once, so that after a crash nobody trusts an older one. Where it is missing, old
+ * frames could come again: then the stop does not count as orderly.
+ */
 static enum rc stamps_read(struct wire *w)
 {
     AUTO(buf_done) struct buf saved = {0};
 
     enum rc rc = file_read(w->stamps_path, STAMPS_FILE_MAX, FILE_PRIVATE, &saved);
-    if (rc == RC_NOT_FOUND)
+    if (rc == RC_NOT_FOUND) {
+        w->clean = false;
         return RC_OK;
+    }
     TRY(rc);
     if (unlink(w->stamps_path) != 0)
         return RC_IO;
