@@ -340,11 +340,12 @@ static void answers__are_sealed_after_the_login(void **state)
     struct wire_kit *kit = *state;
     AUTO(buf_done) struct buf plain = {0}, sealed = {0}, opened = {0};
     uint8_t digest[SHA256_LEN];
+    bool is_binary;
 
-    assert_ok(wire_seal(kit->conn, slice_text("{\"a\":1}"), &plain));
+    assert_ok(wire_seal(kit->conn, slice_text("{\"a\":1}"), &plain, &is_binary));
     assert_slice(buf_slice(&plain), "{\"a\":1}");
     assert_ok(kit_login(kit));
-    assert_ok(wire_seal(kit->conn, slice_text("{\"a\":1}"), &sealed));
+    assert_ok(wire_seal(kit->conn, slice_text("{\"a\":1}"), &sealed, &is_binary));
     assert_ok(box_open(kit->ticket.session.bytes, buf_slice(&sealed), &opened, digest));
     assert_slice(buf_slice(&opened), "{\"a\":1}");
     assert_null(memchr(sealed.p, '\n', sealed.n));
