@@ -20,11 +20,12 @@ static void done_add_user(struct chat *chat, struct chat_job *job)
 }
 
 static void (*const done[])(struct chat *chat, struct chat_job *job) = {
-    [JOB_ADD_USER] = done_add_user,       [JOB_ADD_ROOM] = done_add_room,
-    [JOB_ADD_MESSAGE] = done_add_message, [JOB_LEAVE] = done_leave,
-    [JOB_DELETE_ROOM] = done_delete_room, [JOB_DROP_SHARE] = done_drop_share,
-    [JOB_SAVE_DATA] = done_save_data,     [JOB_LOAD_DATA] = done_load_data,
-    [JOB_LOAD_SHARES] = done_load_shares, [JOB_LOAD_HISTORY] = done_load_history,
+    [JOB_ADD_USER] = done_add_user,         [JOB_ADD_ROOM] = done_add_room,
+    [JOB_ADD_MESSAGE] = done_add_message,   [JOB_LEAVE] = done_leave,
+    [JOB_DELETE_ROOM] = done_delete_room,   [JOB_DROP_SHARE] = done_drop_share,
+    [JOB_SAVE_DATA] = done_save_data,       [JOB_RAISE_EPOCH] = done_raise_epoch,
+    [JOB_LOAD_DATA] = done_load_data,       [JOB_LOAD_SHARES] = done_load_shares,
+    [JOB_LOAD_HISTORY] = done_load_history,
 };
 
 enum rc chat_new(const struct chat_env *env, struct chat **ret)
@@ -40,6 +41,7 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     RB_INIT(&chat->users_by_id);
     RB_INIT(&chat->users_by_name);
     RB_INIT(&chat->users_online);
+    RB_INIT(&chat->epochs_by_id);
     RB_INIT(&chat->rooms_by_id);
     RB_INIT(&chat->rooms_by_uid);
     TAILQ_INIT(&chat->presence);
@@ -102,7 +104,7 @@ static void logged_in(struct chat *chat, struct chat_conn *conn, const struct ch
 {
     struct chat_user *user = known_user(chat, login);
 
-    if (login->epoch < user->epoch) {
+    if (login->epoch < epoch_of(chat, user->client_id)) {
         act_close(chat, conn, CLOSE_CUT_OFF);
         return;
     }
@@ -127,7 +129,7 @@ static void reauthenticated(struct chat *chat, struct chat_conn *conn, const str
 {
     struct chat_push *push = push_new(chat, PUSH_REAUTH_OK);
 
-    if (login->epoch < conn->user->epoch) {
+    if (login->epoch < epoch_of(chat, conn->user->client_id)) {
         act_close(chat, conn, CLOSE_CUT_OFF);
         return;
     }
@@ -174,10 +176,15 @@ static void cut_off(struct chat *chat, const struct chat_event *ev)
 {
     struct chat_user *user = user_by_id(chat, ev->client_id);
 
-    if (!user || ev->epoch <= user->epoch)
+    if (!epoch_raise(chat, ev->client_id, ev->epoch))
         return;
-    user->epoch = ev->epoch;
-    end_connections(chat, user);
+    struct chat_job *job = job_new(JOB_RAISE_EPOCH);
+    memcpy(job->who, ev->client_id, ID_LEN);
+    job->epoch = ev->epoch;
+    job->feed_seq = ev->feed_seq;
+    act_job(chat, job);
+    if (user)
+        end_connections(chat, user);
 }
 
 static void kick(struct chat *chat, const struct chat_event *ev)

@@ -100,6 +100,7 @@ struct chat_event {
     struct chat_job *job;
     const uint8_t *client_id; /* CHAT_CUT_OFF, CHAT_KICK: ID_LEN bytes */
     uint32_t epoch;
+    uint64_t feed_seq; /* CHAT_CUT_OFF: the number of this news in the feed */
     struct slice text; /* CHAT_NOTICE */
 };
 
@@ -184,6 +185,13 @@ void chat_free(struct chat *chat); /* wipes all keys; accepts NULL */
  * the later is the one that exists), then rooms with their members.
  */
 MUST enum rc chat_restore_user(struct chat *chat, const uint8_t client_id[ID_LEN], const struct name *name);
+
+/* Epochs that were heard, and where the feed stood then. */
+MUST enum rc chat_restore_epoch(struct chat *chat, const uint8_t client_id[ID_LEN], uint32_t epoch);
+void chat_restore_feed(struct chat *chat, uint64_t seq);
+
+/* The number of the last news of the feed that is stored: what came before need not be asked for again. */
+uint64_t chat_feed_seq(const struct chat *chat);
 
 struct chat_restore_member {
     uint8_t client_id[ID_LEN];
