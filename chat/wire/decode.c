@@ -67,12 +67,11 @@ static enum chat_code read_threshold(const struct scratch *s, struct chat_reques
 
 static enum chat_code read_hold(const struct scratch *s, struct chat_request *r)
 {
-    const json_t *v = json_object_get(s->json, "hold");
     struct slice text;
 
-    if (!v)
+    if (!json_object_get(s->json, "hold"))
         return CODE_COUNT;
-    if (!text_or_member(v, "", NULL, &text))
+    if (json_get_text(s->json, "hold", &text) != RC_OK)
         return CODE_MALFORMED;
     if (slice_eq(text, slice_text("presenters")))
         r->hold = HOLD_PRESENTERS;

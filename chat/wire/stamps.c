@@ -19,13 +19,23 @@ struct entry {
     uint8_t digest[DIGEST_KEPT];
 };
 
+/* What the tickets of one client hold together. */
+struct client {
+    RB_ENTRY(client)
+    by_id;
+    uint8_t id[ID_LEN];
+    size_t windows_n, n;
+};
+
 RB_HEAD(entries, entry);
 RB_HEAD(windows, stamps_window);
+RB_HEAD(clients, client);
 
 struct stamps_window {
     RB_ENTRY(stamps_window)
     by_ticket;
     struct stamps *all;
+    struct client *client; /* NULL after a restart, until he comes */
     uint8_t ticket_id[ID_LEN];
     unsigned holders;
     int64_t newest_s, floor_s; /* at or below the floor everything is old */
@@ -36,6 +46,7 @@ struct stamps_window {
 
 struct stamps {
     struct windows windows;
+    struct clients clients;
     int64_t keep_s, swept_s;
     size_t n;
 };
@@ -50,8 +61,14 @@ static int cmp_ticket(const struct stamps_window *a, const struct stamps_window 
     return memcmp(a->ticket_id, b->ticket_id, ID_LEN);
 }
 
+static int cmp_client(const struct client *a, const struct client *b)
+{
+    return memcmp(a->id, b->id, ID_LEN);
+}
+
 TREE_GENERATE(entries, entry, by_digest, cmp_digest)
 TREE_GENERATE(windows, stamps_window, by_ticket, cmp_ticket)
+TREE_GENERATE(clients, client, by_id, cmp_client)
 
 struct stamps *stamps_new(int64_t keep_s)
 {
@@ -59,6 +76,7 @@ struct stamps *stamps_new(int64_t keep_s)
     if (!s)
         return NULL;
     RB_INIT(&s->windows);
+    RB_INIT(&s->clients);
     s->keep_s = keep_s;
     return s;
 }
@@ -69,7 +87,34 @@ static void forget(struct stamps_window *w, struct entry *e)
     TAILQ_REMOVE(&w->order, e, in_order);
     free(e);
     w->n--;
+    w->client->n--;
     w->all->n--;
+}
+
+static bool client_set(struct stamps_window *w, const uint8_t client_id[ID_LEN])
+{
+    struct client key, *c;
+
+    memcpy(key.id, client_id, ID_LEN);
+    c = RB_FIND(clients, &w->all->clients, &key);
+    if (!c) {
+        c = calloc(1, sizeof(*c));
+        if (!c)
+            return false;
+        memcpy(c->id, client_id, ID_LEN);
+        RB_INSERT(clients, &w->all->clients, c);
+    }
+    c->windows_n++;
+    w->client = c;
+    return true;
+}
+
+static void client_release(struct stamps_window *w)
+{
+    if (!w->client || --w->client->windows_n > 0)
+        return;
+    RB_REMOVE(clients, &w->all->clients, w->client);
+    free(w->client);
 }
 
 static void window_free(struct stamps_window *w)
@@ -78,6 +123,7 @@ static void window_free(struct stamps_window *w)
 
     while ((e = TAILQ_FIRST(&w->order)))
         forget(w, e);
+    client_release(w);
     RB_REMOVE(windows, &w->all->windows, w);
     free(w);
 }
@@ -93,7 +139,7 @@ void stamps_free(struct stamps *s)
     free(s);
 }
 
-struct stamps_window *stamps_hold(struct stamps *s, const uint8_t ticket_id[ID_LEN])
+static struct stamps_window *window_get(struct stamps *s, const uint8_t ticket_id[ID_LEN])
 {
     struct stamps_window key, *w;
 
@@ -110,6 +156,15 @@ struct stamps_window *stamps_hold(struct stamps *s, const uint8_t ticket_id[ID_L
         TAILQ_INIT(&w->order);
         RB_INSERT(windows, &s->windows, w);
     }
+    return w;
+}
+
+struct stamps_window *stamps_hold(struct stamps *s, const uint8_t ticket_id[ID_LEN], const uint8_t client_id[ID_LEN])
+{
+    struct stamps_window *w = window_get(s, ticket_id);
+
+    if (!w || (!w->client && !client_set(w, client_id)))
+        return NULL; /* a window without a holder goes with the next sweep */
     w->holders++;
     return w;
 }
@@ -145,7 +200,7 @@ enum rc stamps_check(struct stamps_window *w, int64_t stamp_s, const uint8_t dig
         while ((e = TAILQ_FIRST(&w->order)) && e->stamp_s < stamp_s - STAMPS_WINDOW_S)
             forget(w, e);
     }
-    if (w->n >= STAMPS_TICKET_MAX || w->all->n >= STAMPS_TOTAL_MAX)
+    if (w->n >= STAMPS_TICKET_MAX || w->client->n >= STAMPS_CLIENT_MAX || w->all->n >= STAMPS_TOTAL_MAX)
         return RC_RATE_LIMITED;
     e = calloc(1, sizeof(*e));
     if (!e)
@@ -158,6 +213,7 @@ enum rc stamps_check(struct stamps_window *w, int64_t stamp_s, const uint8_t dig
     }
     TAILQ_INSERT_TAIL(&w->order, e, in_order);
     w->n++;
+    w->client->n++;
     w->all->n++;
     return RC_OK;
 }
@@ -178,11 +234,10 @@ enum rc stamps_restore(struct stamps *s, struct slice saved)
     if (saved.n % SAVED_BYTES)
         return RC_MALFORMED;
     for (size_t i = 0; i < saved.n; i += SAVED_BYTES) {
-        struct stamps_window *w = stamps_hold(s, saved.p + i);
+        struct stamps_window *w = window_get(s, saved.p + i);
         if (!w)
             return RC_NO_MEMORY;
         w->newest_s = w->floor_s = (int64_t)get_u64be(saved.p + i + ID_LEN);
-        stamps_release(w);
     }
     return RC_OK;
 }

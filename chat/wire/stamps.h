@@ -14,7 +14,8 @@
 
 #define STAMPS_WINDOW_S   10
 #define STAMPS_TICKET_MAX 16384   /* frames known under one ticket: 1,600 a second; about 1 MB */
-#define STAMPS_TOTAL_MAX  1000000 /* under all tickets: about 70 MB */
+#define STAMPS_CLIENT_MAX 32768   /* under all tickets of one client: he fills his share and hurts himself alone */
+#define STAMPS_TOTAL_MAX  1000000 /* under all tickets: about 80 MB */
 
 struct stamps;
 struct stamps_window;
@@ -23,8 +24,8 @@ struct stamps_window;
 struct stamps *stamps_new(int64_t keep_s);
 void stamps_free(struct stamps *s);
 
-/* The ticket's window, made if there is none, held until stamps_release. NULL: out of memory. */
-struct stamps_window *stamps_hold(struct stamps *s, const uint8_t ticket_id[ID_LEN]);
+/* The window of a client's ticket, made if there is none, held until stamps_release. NULL: out of memory. */
+struct stamps_window *stamps_hold(struct stamps *s, const uint8_t ticket_id[ID_LEN], const uint8_t client_id[ID_LEN]);
 void stamps_release(struct stamps_window *w);
 
 /* Errors: REPEAT (old or known), RATE_LIMITED (too many), NO_MEMORY. */

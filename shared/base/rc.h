@@ -43,6 +43,8 @@
     X(NOT_RENEWABLE,    403, "KDC_ERR_POLICY",                "ticket was not issued as renewable")                    \
     X(RATE_LIMITED,     429, "KERB_ERR_RATE_LIMITED",         "too many requests are remembered for this client")      \
     X(CACHE_FULL,       429, "KERB_ERR_RATE_LIMITED",         "replay cache is full and fails closed")                 \
+    X(LINK_DOWN,        500, "KRB_ERR_GENERIC",               "the link to the daemon that tells of changes is down")  \
+    X(STOPPED,          500, "KRB_ERR_GENERIC",               "asked to stop")                                         \
     X(NO_MEMORY,        500, "KRB_ERR_GENERIC",               "out of memory")                                         \
     X(IO,               500, "KRB_ERR_GENERIC",               "input or output failed")                                \
     X(CRYPTO,           500, "KRB_ERR_GENERIC",               "cryptographic library failed")                          \

@@ -37,6 +37,8 @@ size_t utf8_chars(struct slice s)
     return chars;
 }
 
+#define TIME_MAX_S INT64_C(253402300799) /* 9999-12-31 23:59:59 */
+
 /* Appends s, mapped by utf8proc with the given options. */
 static enum rc utf8_map(struct slice s, utf8proc_option_t options, struct buf *out)
 {
@@ -193,21 +195,36 @@ static void put_two(char *p, int v)
     p[1] = (char)('0' + v % 10);
 }
 
+/* The reverse. Source: Howard Hinnant, civil_from_days. */
+static void civil_from_days(int64_t days, int *ret_y, int *ret_m, int *ret_d)
+{
+    days += 719468;
+    int64_t era = days / 146097;
+    int doe = (int)(days - era * 146097);
+    int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    int mp = (5 * doy + 2) / 153;
+
+    *ret_d = doy - (153 * mp + 2) / 5 + 1;
+    *ret_m = mp < 10 ? mp + 3 : mp - 9;
+    *ret_y = (int)(yoe + era * 400) + (*ret_m <= 2);
+}
+
 void time_format_classic(int64_t unix_s, char out[CLASSIC_TIME_LEN + 1])
 {
-    struct tm tm = {0};
-    time_t t = (time_t)unix_s;
+    int y, m, d, s = (int)(unix_s % 86400);
 
     memcpy(out, "1970-01-01 00:00:00", CLASSIC_TIME_LEN + 1);
-    if (unix_s < 0 || !gmtime_r(&t, &tm) || tm.tm_year > 9999 - 1900)
+    if (unix_s < 0 || unix_s > TIME_MAX_S)
         return;
-    put_two(out, (tm.tm_year + 1900) / 100);
-    put_two(out + 2, (tm.tm_year + 1900) % 100);
-    put_two(out + 5, tm.tm_mon + 1);
-    put_two(out + 8, tm.tm_mday);
-    put_two(out + 11, tm.tm_hour);
-    put_two(out + 14, tm.tm_min);
-    put_two(out + 17, tm.tm_sec);
+    civil_from_days(unix_s / 86400, &y, &m, &d);
+    put_two(out, y / 100);
+    put_two(out + 2, y % 100);
+    put_two(out + 5, m);
+    put_two(out + 8, d);
+    put_two(out + 11, s / 3600);
+    put_two(out + 14, s / 60 % 60);
+    put_two(out + 17, s % 60);
 }
 
 static int64_t clock_read_ms(clockid_t id)

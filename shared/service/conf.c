@@ -13,6 +13,7 @@
 
 #include "shared/base/file.h"
 #include "shared/service/conf_table.h"
+#include "shared/service/inner.h"
 #include "shared/service/listen.h"
 #include "shared/service/log.h"
 #include "shared/service/proxy.h"
@@ -219,6 +220,11 @@ static bool is_listen(const char *text)
     return listen_parse(text, &a) == RC_OK;
 }
 
+static bool is_inner(const char *text)
+{
+    return text[0] == 0 || inner_is_loopback(text);
+}
+
 static bool is_name(const char *text)
 {
     struct name name;
@@ -310,6 +316,11 @@ static const struct {
     {"as",    "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8801 or [::1]:8801"                  },
     {"tgs",   "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8802 or [::1]:8802"                  },
     {"chat",  "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8803 or [::1]:8803"                  },
+    {"as",    "inner",        is_inner,        "must be address:port of loopback, e.g. 127.0.0.1:8811, or empty"          },
+    {"tgs",   "inner",        is_inner,        "must be address:port of loopback, e.g. 127.0.0.1:8812, or empty"          },
+    {"tgs",   "feed",         is_inner,        "must be address:port of loopback, e.g. 127.0.0.1:8811, or empty"          },
+    {"chat",  "inner",        is_inner,        "must be address:port of loopback, e.g. 127.0.0.1:8813, or empty"          },
+    {"chat",  "feed",         is_inner,        "must be address:port of loopback, e.g. 127.0.0.1:8812, or empty"          },
     {"chat",  "service",      is_name,         "must be a name of 1 to 64 characters"                                     },
     {"chat",  "origins",      origins_may_be,  "must be scheme://host:port, separated by spaces"                          },
     {"proxy", "trusted",      is_proxy_list,   "must be at most 32 addresses or networks (a.b.c.d/n), separated by spaces"},

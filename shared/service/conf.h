@@ -26,14 +26,19 @@
     T(realm, registration, "closed", "who may make an account of his own: closed (nobody), invite (whoever has a code), open (everybody)") \
     B(realm, check_address, false, "refuse a ticket that comes from another address than it was issued to")            \
     T(as, listen, "127.0.0.1:8801", "address:port of kerb-as")                                                         \
+    T(as, inner, "127.0.0.1:8811", "address:port on loopback of kerb-as's inner listener: the feed of changes; empty: none") \
     N(as, threads, 2, 1, 64, "threads that serve requests")                                                            \
     N(as, connections_max, 4096, 8, 60000, "open connections; further ones wait in the backlog")                       \
     N(as, request_timeout, 10, 1, 300, "seconds for a whole request, headers and body")                                \
     T(tgs, listen, "127.0.0.1:8802", "address:port of kerb-tgs")                                                       \
+    T(tgs, inner, "127.0.0.1:8812", "address:port on loopback of kerb-tgs's inner listener: the feed of changes; empty: none") \
+    T(tgs, feed, "127.0.0.1:8811", "the AS's inner listener, from which kerb-tgs learns of changes; empty: it does not") \
     N(tgs, threads, 2, 1, 64, "threads that serve requests")                                                           \
     N(tgs, connections_max, 4096, 8, 60000, "open connections; further ones wait in the backlog")                      \
     N(tgs, request_timeout, 10, 1, 300, "seconds for a whole request, headers and body")                               \
     T(chat, listen, "127.0.0.1:8803", "address:port of kerb-chat")                                                     \
+    T(chat, inner, "127.0.0.1:8813", "address:port on loopback of kerb-chat's inner listener; empty: none")            \
+    T(chat, feed, "127.0.0.1:8812", "the TGS's inner listener, from which kerb-chat learns of changes; empty: it does not") \
     T(chat, service, "chat", "the chat's service principal")                                                           \
     T(chat, origins, "", "Origins that browsers may come from (scheme://host:port), separated by spaces; a client without Origin may always come") \
     N(chat, frame_max, 65536, 1024, 1048576, "bytes of a client's message; more closes 1009")                          \

@@ -205,6 +205,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
         [PUSH_DATA] = "data",
         [PUSH_ERROR] = "error",
         [PUSH_ACK] = "ack",
+        [PUSH_REAUTH_OK] = "reauth_ok",
+        [PUSH_NOTICE] = "notice",
     };
     const struct chat_push *p = a->push;
 
@@ -303,6 +305,10 @@ static void trace_one(struct sim *s, const struct chat_action *a)
     case ACT_ONLINE:
         trace_online(s, a);
         return;
+    case ACT_REAUTH:
+        if (!say_conns(s, "    reauth ", a->conns, 1))
+            return;
+        break;
     case ACT_PING:
         if (!say_conns(s, "    ping ", a->conns, 1))
             return;

@@ -15,7 +15,7 @@ class Front:
         os.makedirs(self.dir, mode=0o755)
         self.port = free_port()
         words = {"@USER@": "user root;" if os.geteuid() == 0 else "", "@PORT@": str(self.port), "@WORKERS@": "1",
-                 "@CONNECTIONS@": "4096", **{f"@{n.upper()}@": f"127.0.0.1:{realm.daemons[n].port}" for n in NAMES}, **({} if "chat" in NAMES else {"@CHAT@": "127.0.0.1:9"})}
+                 "@CONNECTIONS@": "4096", **{f"@{n.upper()}@": f"127.0.0.1:{realm.daemons[n].port}" for n in NAMES}}
         for d in ("front/tmp", "log"):
             os.makedirs(os.path.join(realm.dir, d), mode=0o755)
         for name in FILES:

@@ -1,0 +1,509 @@
+/* Pushes as JSON: every field of every push, and what happens to those that grow too large. */
+#include "chat/core/internal.h"
+#include "tests/unit/wire.h"
+
+#define STAMP "\"timestamp\":\"2026-09-21 14:13:20\",\"service\":\"chat\""
+
+/* --- a chat to tell of: alice and bob, a sealed room and an open one -------------------------------------------------
+ */
+
+struct bench {
+    struct wire_kit *kit;
+    struct chat *chat;
+    struct envelope_key open_key;
+    struct chat_conn *conns[4000];
+    size_t conns_n;
+};
+
+static struct bench *bench;
+
+static enum rc some_random(void *ctx, void *p, size_t n)
+{
+    (void)ctx;
+    return random_bytes(p, n);
+}
+
+static void client_id(uint8_t id[ID_LEN], size_t n)
+{
+    memset(id, 0, ID_LEN);
+    put_u64be(id, n);
+}
+
+static void step(struct chat_event *event)
+{
+    struct chat_actions actions;
+
+    event->time_s = WIRE_NOW;
+    chat_step(bench->chat, event, &actions);
+    for (size_t i = 0; i < actions.n; i++)
+        if (actions.list[i].kind == ACT_JOB)
+            chat_job_free(actions.list[i].job);
+}
+
+static struct chat_conn *log_in(size_t id, const char *name)
+{
+    struct chat_event connected = {.kind = CHAT_CONNECTED};
+    struct chat_login login = {.client = wire_name(name), .ticket_end_s = WIRE_NOW + 3600};
+
+    client_id(login.client_id, id);
+    step(&connected);
+    struct chat_event event = {.kind = CHAT_LOGIN, .conn = connected.conn, .login = &login};
+    step(&event);
+    bench->conns[bench->conns_n++] = connected.conn;
+    return connected.conn;
+}
+
+static void log_out(struct chat_conn *conn)
+{
+    struct chat_event event = {.kind = CHAT_DISCONNECTED, .conn = conn};
+
+    for (size_t i = 0; i < bench->conns_n; i++)
+        if (bench->conns[i] == conn)
+            bench->conns[i] = NULL;
+    step(&event);
+}
+
+static void add_user(size_t id, const char *text)
+{
+    uint8_t bytes[ID_LEN];
+    struct name name = wire_name(text);
+
+    client_id(bytes, id);
+    assert_ok(chat_restore_user(bench->chat, bytes, &name));
+}
+
+/* Members: the users with these numbers. */
+static const struct chat_room *add_room(const char *id, const char *name, uint32_t threshold, size_t first, size_t n)
+{
+    struct chat_restore_room room = {
+        .id = wire_name(id), .name = wire_name(name), .threshold = threshold, .epoch = 1, .members_n = n};
+    struct chat_restore_member *members = calloc(n, sizeof(*members));
+
+    assert_non_null(members);
+    assert_ok(random_bytes(room.uid, ID_LEN));
+    for (size_t i = 0; i < n; i++) {
+        client_id(members[i].client_id, first + i);
+        members[i].number = (uint16_t)(i + 1);
+        members[i].pending = threshold > 0 && i == 0;
+    }
+    room.members = members;
+    assert_ok(chat_restore_room(bench->chat, &room));
+    free(members);
+    return room_by_id(bench->chat, &room.id);
+}
+
+static int setup(void **state)
+{
+    bench = calloc(1, sizeof(*bench));
+    assert_non_null(bench);
+    assert_int_equal(kit_setup((void **)&bench->kit), 0);
+    struct chat_env env = {
+        .random = some_random,
+        .realm = bench->kit->conf.realm,
+        .open_key = &bench->open_key,
+        .limits = {.connections_per_user = 10, .login_timeout_ms = 10000}
+    };
+    assert_ok(chat_new(&env, &bench->chat));
+    add_user(1, "alice");
+    add_user(2, "b\"ob");
+    *state = bench;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < bench->conns_n; i++)
+        if (bench->conns[i])
+            log_out(bench->conns[i]);
+    chat_free(bench->chat);
+    kit_teardown((void **)&bench->kit);
+    free(bench);
+    return 0;
+}
+
+/* --- what is written ---------------------------------------------------------------------------------------------- */
+
+static json_t *written(const struct chat_push *push)
+{
+    AUTO(buf_done) struct buf text = {0};
+    json_error_t error;
+
+    assert_ok(wire_write(bench->kit->wire, push, WIRE_CLASSIC, &text));
+    assert_true(text.n <= WIRE_JSON_MAX);
+    json_t *j = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &error);
+    if (!j)
+        fail_msg("no JSON: %s: %.*s", error.text, (int)(text.n > 2000 ? 2000 : text.n), (const char *)text.p);
+    return j;
+}
+
+/* The push is this JSON, whatever the order of its fields. */
+static void assert_json(const struct chat_push *push, const char *want_text)
+{
+    AUTO(json_done) json_t *is = written(push), *want = json_loads(want_text, JSON_REJECT_DUPLICATES, NULL);
+
+    assert_non_null(want);
+    if (json_equal(is, want))
+        return;
+    char *text = json_dumps(is, JSON_SORT_KEYS);
+    print_error("%s\nis not\n%s\n", text, want_text);
+    free(text);
+    fail();
+}
+
+static struct chat_push push_of(enum chat_push_kind kind)
+{
+    return (struct chat_push){.kind = kind, .time_s = WIRE_NOW, .chat = bench->chat};
+}
+
+#define BOARD                                                                                                        \
+    "{\"room\":\"board\",\"name\":\"The board\",\"users\":[\"alice\",\"b\\\"ob\"],\"threshold\":2,\"opened\":false," \
+    "\"pending\":1}"
+#define LOUNGE \
+    "{\"room\":\"lounge\",\"name\":\"lounge\",\"users\":[\"alice\"],\"threshold\":0,\"opened\":true,\"pending\":0}"
+
+static void push__handshake_and_online(void **state)
+{
+    const struct chat_conn *conn;
+
+    (void)state;
+    add_room("board", "The board", 2, 1, 2);
+    add_room("lounge", "lounge", 0, 1, 1);
+    conn = log_in(1, "alice");
+    struct chat_push push = push_of(PUSH_HANDSHAKE);
+    push.user = conn->user;
+    push.authenticator_s = WIRE_NOW - 60;
+    push.label = slice_text("L");
+    assert_json(&push, "{\"type\":\"handshake\",\"id\":\"L\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":[" LOUNGE
+                       "],\"authenticator_timestamp\":\"2026-09-21 14:12:20\"}");
+    chat_online_push(bench->chat, conn, WIRE_NOW, &push);
+    assert_json(&push, "{\"type\":\"online\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":[" LOUNGE
+                       "],\"rooms_waiting\":[" BOARD "]}");
+
+    /* the list of names follows who comes and goes */
+    struct chat_conn *bob = log_in(2, "b\"ob");
+    assert_json(&push, "{\"type\":\"online\"," STAMP ",\"users_online\":[\"alice\",\"b\\\"ob\"],\"rooms\":[" BOARD
+                       "," LOUNGE "],\"rooms_waiting\":[]}");
+    log_out(bob);
+    assert_json(&push, "{\"type\":\"online\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":[" LOUNGE
+                       "],\"rooms_waiting\":[" BOARD "]}");
+    push.user = NULL; /* of a connection that is closing */
+    assert_json(&push,
+                "{\"type\":\"online\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":[],\"rooms_waiting\":[]}");
+}
+
+static void push__new_message(void **state)
+{
+    const struct chat_shown_message message = {
+        .from = slice_text("b\"ob"),
+        .text = slice_text("a\\b \xc3\xa9\n\x01/"),
+        .time_s = WIRE_NOW - 1,
+        .seq = 4294967296,
+        .mid = {0xfb, 0xff}
+    };
+    struct chat_push push = push_of(PUSH_NEW_MESSAGE);
+
+    (void)state;
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.messages = &message;
+    push.messages_n = 1;
+    assert_json(&push, "{\"type\":\"new_message\"," STAMP ",\"room\":\"board\",\"new_message\":{"
+                       "\"from\":\"b\\\"ob\",\"time\":\"2026-09-21 14:13:19\",\"room\":\"board\","
+                       "\"text\":\"a\\\\b \xc3\xa9\\n\\u0001/\",\"mid\":\"-_8AAAAAAAAAAAAAAAAAAA\",\"seq\":4294967296,"
+                       "\"message\":{\"from\":\"b\\\"ob\",\"time\":\"2026-09-21 14:13:19\",\"room\":\"board\","
+                       "\"text\":\"a\\\\b \xc3\xa9\\n\\u0001/\"}}}");
+}
+
+static void push__new_room(void **state)
+{
+    struct chat_push push = push_of(PUSH_NEW_ROOM);
+
+    (void)state;
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.share = slice_text("1-ab");
+    push.label = slice_text("7");
+    assert_json(&push, "{\"type\":\"new_room\",\"id\":\"7\"," STAMP ",\"room\":" BOARD ",\"secret\":\"1-ab\"}");
+    push.room = add_room("lounge", "lounge", 0, 1, 1);
+    push.share = slice_of(NULL, 0);
+    push.label = slice_of(NULL, 0);
+    assert_json(&push, "{\"type\":\"new_room\"," STAMP ",\"room\":" LOUNGE ",\"secret\":\"\"}");
+}
+
+static void push__get_secret_and_close_room(void **state)
+{
+    struct chat_push push = push_of(PUSH_GET_SECRET);
+
+    (void)state;
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.asked_by = slice_text("alice");
+    assert_json(&push, "{\"type\":\"get_secret\"," STAMP ",\"room\":" BOARD ",\"asked_by\":\"alice\"}");
+    push.kind = PUSH_CLOSE_ROOM;
+    push.reason = "quorum_lost";
+    assert_json(&push, "{\"type\":\"close_room\"," STAMP ",\"room\":" BOARD ",\"reason\":\"quorum_lost\"}");
+}
+
+static void push__room_messages(void **state)
+{
+    const struct chat_shown_message messages[] = {
+        {.from = slice_text("alice"), .text = slice_text("one"), .time_s = WIRE_NOW - 9, .seq = 1},
+        {.from = slice_text("alice"), .text = slice_text(""),    .time_s = WIRE_NOW - 8, .seq = 2},
+    };
+    struct chat_push push = push_of(PUSH_ROOM_MESSAGES);
+
+    (void)state;
+    push.room = add_room("board", "The board", 2, 1, 2);
+    assert_json(&push, "{\"type\":\"room_messages\"," STAMP ",\"room\":" BOARD ",\"messages\":[],\"more\":false}");
+    push.messages = messages;
+    push.messages_n = 2;
+    push.more = true;
+    assert_json(&push, "{\"type\":\"room_messages\"," STAMP ",\"room\":" BOARD ",\"messages\":["
+                       "{\"from\":\"alice\",\"time\":\"2026-09-21 14:13:11\",\"room\":\"board\",\"text\":\"one\","
+                       "\"mid\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"seq\":1},"
+                       "{\"from\":\"alice\",\"time\":\"2026-09-21 14:13:12\",\"room\":\"board\",\"text\":\"\","
+                       "\"mid\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"seq\":2}],\"more\":true}");
+}
+
+static struct buf text_buf(const char *text)
+{
+    return (struct buf){.p = (uint8_t *)(uintptr_t)text, .n = strlen(text)};
+}
+
+static void push__data(void **state)
+{
+    const struct chat_pair pairs[] = {
+        {.key = text_buf("k"),     .value = text_buf("[1,null]")},
+        {.key = text_buf("q\"\n"), .value = text_buf("\"v\"")   }
+    };
+    struct chat_push push = push_of(PUSH_DATA);
+
+    (void)state;
+    push.key = slice_text("k");
+    assert_json(&push, "{\"type\":\"data\"," STAMP ",\"key\":\"k\",\"data\":\"\"}");
+    push.pairs = pairs;
+    push.pairs_n = 1;
+    assert_json(&push, "{\"type\":\"data\"," STAMP ",\"key\":\"k\",\"data\":[1,null]}");
+    push.key = slice_of(NULL, 0);
+    push.pairs_n = 2;
+    assert_json(&push, "{\"type\":\"data\"," STAMP ",\"key\":\"\",\"data\":{\"k\":[1,null],\"q\\\"\\n\":\"v\"}}");
+    push.pairs_n = 0;
+    assert_json(&push, "{\"type\":\"data\"," STAMP ",\"key\":\"\",\"data\":{}}");
+}
+
+static void push__error(void **state)
+{
+    struct chat_push push = push_of(PUSH_ERROR);
+
+    (void)state;
+    push.code = CODE_UNKNOWN_USER;
+    push.request = CMD_NEW_ROOM;
+    push.detail = slice_text("d\"ave, erin");
+    push.label = slice_text("9");
+    assert_json(&push,
+                "{\"type\":\"error\",\"id\":\"9\"," STAMP ",\"error\":\"these users never logged in to this chat: "
+                "d\\\"ave, erin\",\"code\":\"unknown_user\",\"request\":\"new_room\"}");
+    push = push_of(PUSH_ERROR);
+    push.code = CODE_MALFORMED;
+    assert_json(&push,
+                "{\"type\":\"error\"," STAMP ",\"error\":\"the message is not a request this server understands\","
+                "\"code\":\"malformed\",\"request\":\"\"}");
+}
+
+static void push__ack(void **state)
+{
+    const struct chat_shown_message message = {.time_s = WIRE_NOW - 1, .seq = 3};
+    struct chat_push push = push_of(PUSH_ACK);
+
+    (void)state;
+    push.label = slice_text("5");
+    push.request = CMD_SAVE_DATA;
+    assert_json(&push, "{\"type\":\"ack\",\"id\":\"5\"," STAMP ",\"request\":\"save_data\"}");
+    push.request = CMD_SECRET;
+    push.room = add_room("board", "The board", 2, 1, 2);
+    assert_json(&push, "{\"type\":\"ack\",\"id\":\"5\"," STAMP ",\"request\":\"secret\",\"room\":\"board\","
+                       "\"opened\":false,\"presented\":0,\"threshold\":2}");
+    push.request = CMD_NEW_MESSAGE;
+    push.messages = &message;
+    push.messages_n = 1;
+    assert_json(&push, "{\"type\":\"ack\",\"id\":\"5\"," STAMP ",\"request\":\"new_message\",\"room\":\"board\","
+                       "\"mid\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"seq\":3,\"time\":\"2026-09-21 14:13:19\"}");
+}
+
+/* --- one MiB ------------------------------------------------------------------------------------------------------ */
+
+/* A frame of the largest JSON stays below 1 MiB when it is sealed. */
+static void push__of_the_largest_size_fits_a_frame(void **state)
+{
+    struct wire_kit *kit = bench->kit;
+    AUTO(buf_done) struct buf json = {0}, frame = {0};
+    bool is_binary;
+
+    (void)state;
+    assert_ok(kit_login(kit));
+    assert_ok(buf_reserve(&json, WIRE_JSON_MAX));
+    memset(json.p, 'x', WIRE_JSON_MAX);
+    json.n = WIRE_JSON_MAX;
+    assert_ok(wire_seal(kit->conn, buf_slice(&json), &frame, &is_binary));
+    assert_true(frame.n <= 1048576);
+}
+
+/* A thousand texts of letters that take six bytes each: the newest are shown, and `more` says that some were not. */
+static void history__is_cut_to_the_newest(void **state)
+{
+    struct chat_shown_message *messages = calloc(1000, sizeof(*messages));
+    struct chat_push push = push_of(PUSH_ROOM_MESSAGES);
+    static char text[500];
+
+    (void)state;
+    assert_non_null(messages);
+    memset(text, 1, sizeof(text));
+    for (size_t i = 0; i < 1000; i++)
+        messages[i] = (struct chat_shown_message){
+            .from = slice_text("b\"ob"), .text = slice_of(text, sizeof(text)), .time_s = WIRE_NOW, .seq = i + 1};
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.messages = messages;
+    push.messages_n = 1000;
+    AUTO(json_done) json_t *j = written(&push);
+    json_t *list = json_object_get(j, "messages");
+    size_t n = json_array_size(list);
+    assert_true(n > 200 && n < 1000);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, n - 1), "seq")), 1000);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "seq")), 1000 - n + 1);
+    assert_true(json_is_true(json_object_get(j, "more")));
+    free(messages);
+}
+
+#define CROWD 2000
+
+/* Names of 64 letters of four bytes. */
+static void long_name(size_t i, char out[NAME_MAX_BYTES + 1])
+{
+    for (size_t k = 0; k < NAME_MAX_CHARS; k++)
+        memcpy(out + 4 * k, "\xf0\x9f\x98\x80", 5);
+    out[NAME_MAX_BYTES] = 0;
+    out[4 * NAME_MAX_CHARS - 1] = (char)(0x80 + i % 64);
+    out[4 * NAME_MAX_CHARS - 5] = (char)(0x80 + i / 64 % 64);
+}
+
+static void add_crowd(void)
+{
+    char name[NAME_MAX_BYTES + 1];
+
+    for (size_t i = 0; i < CROWD; i++) {
+        long_name(i, name);
+        add_user(100 + i, name);
+    }
+}
+
+static const json_t *rooms_of(const json_t *j, const char *list, size_t *ret_n)
+{
+    const json_t *rooms = json_object_get(j, list);
+
+    assert_true(json_is_array(rooms));
+    *ret_n = json_array_size(rooms);
+    return rooms;
+}
+
+/* Rooms that are too large for one frame are left out; what came before them is told. */
+static void online__is_cut_to_the_rooms_that_fit(void **state)
+{
+    const struct chat_conn *conn;
+    struct chat_push push;
+    char id[16], name[NAME_MAX_BYTES + 1];
+    size_t available, waiting;
+
+    (void)state;
+    add_crowd();
+    add_room("small", "small", 0, 100, 2);
+    for (size_t i = 0; i < 5; i++) {
+        (void)snprintf(id, sizeof(id), "huge%zu", i);
+        add_room(id, id, 0, 100, CROWD);
+    }
+    add_room("board", "board", 2, 100, 2);
+    long_name(0, name);
+    conn = log_in(100, name);
+    chat_online_push(bench->chat, conn, WIRE_NOW, &push);
+    AUTO(json_done) json_t *j = written(&push);
+    assert_string_equal(json_string_value(json_object_get(j, "type")), "online");
+    const json_t *rooms = rooms_of(j, "rooms", &available);
+    rooms_of(j, "rooms_waiting", &waiting);
+    assert_int_equal(available, 2);
+    assert_int_equal(waiting, 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(rooms, 0), "room")), "small");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(rooms, 1), "room")), "huge0");
+}
+
+static void online__is_cut_to_the_names_that_fit(void **state)
+{
+    const struct chat_conn *conn;
+    struct chat_push push;
+    char name[NAME_MAX_BYTES + 1];
+    size_t n;
+
+    (void)state;
+    add_crowd();
+    add_room("board", "board", 0, 1, 1);
+    for (size_t i = 0; i < CROWD; i++) {
+        long_name(i, name);
+        log_in(100 + i, name);
+    }
+    conn = log_in(1, "alice");
+    chat_online_push(bench->chat, conn, WIRE_NOW, &push);
+    AUTO(json_done) json_t *j = written(&push);
+    assert_string_equal(json_string_value(json_object_get(j, "type")), "online");
+    n = json_array_size(json_object_get(j, "users_online"));
+    assert_true(n > 900 && n < CROWD);
+    rooms_of(j, "rooms", &n);
+    assert_int_equal(n, 1);
+}
+
+/* What cannot be cut becomes an error that says so, to the request that asked. */
+static void data__too_large_is_an_error(void **state)
+{
+    struct chat_job *job = chat_job_new(JOB_LOAD_DATA);
+    const struct chat_conn *conn = log_in(1, "alice");
+    struct chat_event event = {.kind = CHAT_DONE, .job = job, .time_s = WIRE_NOW};
+    struct chat_actions actions;
+
+    (void)state;
+    assert_non_null(job);
+    job->conn = conn->serial;
+    struct chat_pair *pair = chat_job_add_pair(job);
+    assert_non_null(pair);
+    assert_ok(buf_text(&pair->key, "k"));
+    assert_ok(buf_reserve(&pair->value, WIRE_JSON_MAX));
+    memset(pair->value.p, '7', WIRE_JSON_MAX);
+    pair->value.n = WIRE_JSON_MAX;
+    chat_step(bench->chat, &event, &actions);
+    for (size_t i = 0; i < actions.n; i++)
+        if (actions.list[i].kind == ACT_SEND) {
+            assert_json(actions.list[i].push,
+                        "{\"type\":\"error\"," STAMP ",\"error\":\"a limit of this server is reached\","
+                        "\"code\":\"limit\",\"request\":\"get_data\"}");
+            return;
+        }
+    fail_msg("nothing was sent");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(push__handshake_and_online),
+        TEST(push__new_message),
+        TEST(push__new_room),
+        TEST(push__get_secret_and_close_room),
+        TEST(push__room_messages),
+        TEST(push__data),
+        TEST(push__error),
+        TEST(push__ack),
+        TEST(push__of_the_largest_size_fits_a_frame),
+        TEST(history__is_cut_to_the_newest),
+        TEST(online__is_cut_to_the_rooms_that_fit),
+        TEST(online__is_cut_to_the_names_that_fit),
+        TEST(data__too_large_is_an_error),
+    };
+
+    state_setup();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
