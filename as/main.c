@@ -27,9 +27,19 @@ static int fail(const char *what, const char *why)
     return 1;
 }
 
+static int64_t ticks_s(void)
+{
+    return clock_monotonic_ms() / 1000;
+}
+
 /* One store handle a worker. */
 static int open_stores(struct daemon *d)
 {
+    struct as_store *writer;
+
+    enum rc opened = as_store_open(&d->conf, DB_WRITE, &writer); /* brings an older file up to date */
+    if (opened == RC_OK)
+        as_store_close(writer);
     for (int64_t i = 0; i < d->conf.as_threads; i++) {
         struct as_store *s;
         enum rc rc = as_store_open(&d->conf, DB_READ, &s);
@@ -59,9 +69,9 @@ static int prepare(struct daemon *d, int64_t start_s)
     enum rc rc = proxy_list_parse(d->conf.proxy_trusted, &d->proxies);
     if (rc != RC_OK)
         return fail("[proxy] trusted", rc_text(rc));
-    rc = key_random(ETYPE_AES128_CBC, 0, 0, &d->env.decoy);
+    rc = as_env_open(&d->env);
     if (rc != RC_OK)
-        return fail("random key", rc_text(rc));
+        return fail("start", rc_text(rc));
     if (open_stores(d) != 0)
         return 1;
     return open_replay(d, start_s);
@@ -126,7 +136,7 @@ static int finish(struct daemon *d, int status)
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         as_store_close(s);
     pool_done(&d->stores);
-    key_done(&d->env.decoy);
+    as_env_close(&d->env);
     return rc == RC_OK ? status : fail("as/replay", rc_text(rc));
 }
 
@@ -159,6 +169,7 @@ int main(int argc, char **argv)
     d.env.conf = &d.conf;
     d.env.stores = &d.stores;
     d.env.clock = clock_s;
+    d.env.ticks = ticks_s;
     d.env.audit = as_audit_log;
     pool_init(&d.stores);
     return finish(&d, serve(&d));
