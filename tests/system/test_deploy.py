@@ -37,7 +37,7 @@ def free_port():
     """Below the range for outgoing connections, with its daemons' ports free too."""
     while True:
         port = random.SystemRandom().randrange(12000, 31000)
-        if all(map(is_free, (port, port + 721, port + 722, port + 723))):
+        if all(map(is_free, (port, *range(port + 721, port + 727)))):
             return port
 
 
