@@ -32,7 +32,8 @@ static enum rc check_authenticator(const struct wire_conn *c, struct slice box, 
         return RC_BAD_MATCH;
     TRY(skew_check(&w->skew, a.time_s, time_s));
     int64_t until = a.time_s + w->skew.behind_s;
-    TRY(replay_check(w->replay, t->id, a.replay, until < t->end ? until : t->end, time_s));
+    /* The bound is the client's; two tickets have two keys, so what was accepted under one is not of the other. */
+    TRY(replay_check(w->replay, t->client_id, a.replay, until < t->end ? until : t->end, time_s));
     *ret_stamp = a.time_s;
     return RC_OK;
 }
