@@ -140,14 +140,6 @@ static void in_login(struct sim *s, char *rest)
     login(s, conn, who, extensions, end_s, label);
 }
 
-static void do_auto(struct sim *s)
-{
-    while (!STAILQ_EMPTY(&s->queued)) {
-        sim_store(s, SIZE_MAX);
-        sim_answer(s);
-    }
-}
-
 /* PREFIX N: so many users log in, unseen, each on a connection of his own name. */
 static void in_crowd(struct sim *s, char *rest)
 {
@@ -160,7 +152,7 @@ static void in_crowd(struct sim *s, char *rest)
         (void)snprintf(who, sizeof(who), "%s%llu", prefix, (unsigned long long)i);
         login(s, who, who, false, 36000, "");
     }
-    do_auto(s);
+    sim_settle(s);
     s->is_quiet = false;
 }
 
@@ -374,11 +366,14 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
 static void in_request(struct sim *s, const char *conn_name, char *rest)
 {
     AUTO(frame_done) struct frame f = {.r.threshold = THRESHOLD_ALL};
-    const struct sim_conn *conn = known_conn(s, conn_name);
+    struct sim_conn *conn = known_conn(s, conn_name);
     const char *word = next_word(&rest), *label = value_of(word, "id");
 
     if (label) {
         f.r.label = slice_text(label);
+        conn->replies = 0;
+        if (parse_u64(f.r.label, UINT64_MAX, &conn->label) != RC_OK)
+            conn->label = 0;
         word = next_word(&rest);
     }
     f.r.cmd = chat_command_of(slice_text(word));
@@ -414,7 +409,7 @@ static void in_many(struct sim *s, char *rest)
         AUTO(str_done) char *copy = slice_dup(slice_text(rest));
         in_request(s, conn, copy);
         if (s->is_auto)
-            do_auto(s);
+            sim_settle(s);
     }
     s->is_quiet = false;
 }
@@ -454,5 +449,5 @@ void sim_input(struct sim *s, char *line)
     else
         in_request(s, word, rest);
     if (s->is_auto)
-        do_auto(s);
+        sim_settle(s);
 }
