@@ -235,15 +235,17 @@ def test_chat_example_keeps_a_sealed_room_over_a_restart(stack, users, tmp_path)
     alice.sees("room plans is open")
     alice.type("the bridge at nine")
     bob.sees("[plans] alice: the bridge at nine")
+    alice.type("/nonsense").sees("/quit").type("\x1b[2J")
+    bob.sees("[plans] alice: \\x1b[2J")  # not a command to his terminal
     alice.type("/save colour blue").type("/get colour").sees("colour = blue")
     alice.leave()
     bob.sees("room plans is closed").type("/go plans").type("too late").sees("error:")
-    bob.leave()
     assert stack.down().returncode == 0
+    bob.sees("closed the connection: 4000")  # the chat says good-bye, through nginx
     stack.start()
     carol, bob = talk("carol"), talk("bob")  # carol's share waited for her
     carol.sees("room plans of").type("/go plans")
-    bob.sees("carol asks to open plans").type("/go plans").sees("is open; 1 messages").sees("alice: the bridge at nine")
+    bob.sees("carol asks to open plans").type("/go plans").sees("is open; 2 messages").sees("alice: the bridge at nine")
     carol.sees("alice: the bridge at nine").leave()
     bob.leave()
 
