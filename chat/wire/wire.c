@@ -168,7 +168,10 @@ static enum rc read_plain(struct wire_conn *c, struct slice message, int64_t tim
         return RC_BAD_PREAUTH;
     }
     ret->code = CODE_LOGIN_FAILED;
-    TRY(login_check(c, time_s));
+    enum rc rc = login_check(c, time_s);
+    if (rc == RC_RATE_LIMITED || rc == RC_CACHE_FULL) /* the ticket is good: later it may be let in */
+        ret->code = CODE_RATE_LIMITED;
+    TRY(rc);
     ret->kind = CHAT_LOGIN;
     ret->login = &s->login;
     return RC_OK;

@@ -40,7 +40,7 @@ struct slice wire_conn_name(const struct wire_conn *c); /* of the client, empty 
  * In:  time_s - Unix, UTC
  * Out: ret - an event of kind CHAT_LOGIN, CHAT_REQUEST or CHAT_REFUSED; conn, edge and the clocks are the caller's to
  *      fill in. What it points to lives until the next wire_read() of any connection. A failed login is CHAT_REFUSED
- *      with CODE_LOGIN_FAILED.
+ *      with CODE_LOGIN_FAILED; CODE_RATE_LIMITED when only the replay cache is full.
  *      ret_rc - RC_OK, or the true reason of a refused frame, for the log
  */
 void wire_read(struct wire_conn *c, struct slice message, int64_t time_s, struct chat_event *ret, enum rc *ret_rc);

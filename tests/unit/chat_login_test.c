@@ -238,7 +238,9 @@ static void login__is_bounded_per_client(void **state)
     }
     kit_new_conn(kit);
     kit_ticket(kit, "alice");
-    refused(kit, kit_login(kit), RC_RATE_LIMITED);
+    assert_rc(kit_login(kit), RC_RATE_LIMITED); /* his ticket is good: he may try again */
+    assert_code(kit, RATE_LIMITED);
+    assert_false(wire_conn_is_authed(kit->conn));
     kit_ticket(kit, "bob");
     assert_ok(kit_login(kit));
     kit_new_conn(kit);
