@@ -20,12 +20,12 @@ static void done_add_user(struct chat *chat, struct chat_job *job)
 }
 
 static void (*const done[])(struct chat *chat, struct chat_job *job) = {
-    [JOB_ADD_USER] = done_add_user,         [JOB_ADD_ROOM] = done_add_room,
-    [JOB_ADD_MESSAGE] = done_add_message,   [JOB_LEAVE] = done_leave,
-    [JOB_DELETE_ROOM] = done_delete_room,   [JOB_DROP_SHARE] = done_drop_share,
-    [JOB_SAVE_DATA] = done_save_data,       [JOB_RAISE_EPOCH] = done_raise_epoch,
-    [JOB_LOAD_DATA] = done_load_data,       [JOB_LOAD_SHARES] = done_load_shares,
-    [JOB_LOAD_HISTORY] = done_load_history,
+    [JOB_ADD_USER] = done_add_user,       [JOB_ADD_ROOM] = done_add_room,
+    [JOB_ADD_MESSAGE] = done_add_message, [JOB_LEAVE] = done_leave,
+    [JOB_DELETE_ROOM] = done_delete_room, [JOB_DROP_SHARE] = done_drop_share,
+    [JOB_SAVE_DATA] = done_save_data,     [JOB_HEARD] = done_heard,
+    [JOB_RAISE_EPOCH] = done_raise_epoch, [JOB_LOAD_DATA] = done_load_data,
+    [JOB_LOAD_SHARES] = done_load_shares, [JOB_LOAD_HISTORY] = done_load_history,
 };
 
 enum rc chat_new(const struct chat_env *env, struct chat **ret)
@@ -181,10 +181,16 @@ static void cut_off(struct chat *chat, const struct chat_event *ev)
     struct chat_job *job = job_new(JOB_RAISE_EPOCH);
     memcpy(job->who, ev->client_id, ID_LEN);
     job->epoch = ev->epoch;
-    job->feed_seq = ev->feed_seq;
     act_job(chat, job);
     if (user)
         end_connections(chat, user);
+}
+
+static void heard(struct chat *chat, const struct chat_event *ev)
+{
+    struct chat_job *job = job_new(JOB_HEARD);
+    job->feed_seq = ev->feed_seq;
+    act_job(chat, job);
 }
 
 static void kick(struct chat *chat, const struct chat_event *ev)
@@ -275,6 +281,9 @@ static void dispatch(struct chat *chat, struct chat_event *ev)
     case CHAT_NOTICE:
         notice(chat, ev);
         break;
+    case CHAT_HEARD:
+        heard(chat, ev);
+        break;
     case CHAT_TICK:
         break;
     }
@@ -299,6 +308,14 @@ int64_t chat_deadline(const struct chat *chat)
     int64_t presence = presence_deadline(chat);
 
     return conn && conn->deadline_ms < presence ? conn->deadline_ms : presence;
+}
+
+void chat_count(const struct chat *chat, struct chat_counts *ret)
+{
+    *ret = (struct chat_counts){.connections = chat->conns_n,
+                                .authed = chat->authed_n,
+                                .rooms_open = chat->open_n,
+                                .rooms_closed = chat->rooms_n - chat->open_n};
 }
 
 size_t chat_connections(const struct chat *chat)

@@ -21,7 +21,8 @@ enum chat_job_kind {
     JOB_DELETE_ROOM,  /* the room and all that belongs to it */
     JOB_DROP_SHARE,   /* who has received his share of room: the pending row is erased from the file */
     JOB_SAVE_DATA,    /* who's value under key; rc LIMIT when he has no room left */
-    JOB_RAISE_EPOCH,  /* who's tickets below epoch are worth nothing; feed_seq is where the feed stands now */
+    JOB_RAISE_EPOCH,  /* who's tickets below epoch are worth nothing */
+    JOB_HEARD,        /* the feed was heard up to feed_seq; a number below the last one is taken, too */
     JOB_LOAD_DATA,    /* who's value under key, or all of them */
     JOB_LOAD_SHARES,  /* who's shares that were never delivered */
     JOB_LOAD_HISTORY, /* messages of room: the newest, within limits; oldest first */

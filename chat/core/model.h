@@ -40,6 +40,7 @@ struct chat_epoch {
     RB_ENTRY(chat_epoch) by_id;
     uint8_t client_id[ID_LEN];
     uint32_t epoch; /* tickets of a lower one are worth nothing */
+    bool stored;
 };
 
 struct chat_user {

@@ -73,7 +73,7 @@ bool epoch_raise(struct chat *chat, const uint8_t id[ID_LEN], uint32_t epoch)
 {
     struct chat_epoch *e = find_epoch(chat, id);
 
-    if (epoch <= (e ? e->epoch : 0))
+    if (epoch < (e ? e->epoch : 1))
         return false;
     if (!e) {
         e = calloc(1, sizeof(*e));
@@ -82,13 +82,15 @@ bool epoch_raise(struct chat *chat, const uint8_t id[ID_LEN], uint32_t epoch)
         memcpy(e->client_id, id, ID_LEN);
         RB_INSERT(epochs_by_id, &chat->epochs_by_id, e);
     }
+    e->stored = e->stored && e->epoch == epoch;
     e->epoch = epoch;
-    return true;
+    return !e->stored;
 }
 
 enum rc chat_restore_epoch(struct chat *chat, const uint8_t client_id[ID_LEN], uint32_t epoch)
 {
-    (void)epoch_raise(chat, client_id, epoch);
+    if (epoch_raise(chat, client_id, epoch))
+        find_epoch(chat, client_id)->stored = true;
     return RC_OK;
 }
 
@@ -102,10 +104,16 @@ uint64_t chat_feed_seq(const struct chat *chat)
     return chat->feed_seq;
 }
 
-/* What could not be stored is asked for again at the next start. */
+/* What could not be stored is stored when the feed tells it again. */
 void done_raise_epoch(struct chat *chat, struct chat_job *job)
 {
-    if (job->rc == RC_OK && job->feed_seq > chat->feed_seq)
+    struct chat_epoch *e = find_epoch(chat, job->who);
+    e->stored = job->rc == RC_OK && job->epoch == e->epoch;
+}
+
+void done_heard(struct chat *chat, struct chat_job *job)
+{
+    if (job->rc == RC_OK)
         chat->feed_seq = job->feed_seq;
 }
 

@@ -54,7 +54,7 @@
     X(RAISE_EPOCH, "INSERT INTO epoch(client_id, epoch) VALUES(?1, ?2)"                                                \
                    " ON CONFLICT(client_id) DO UPDATE SET epoch = max(epoch, excluded.epoch)")                         \
     X(EACH_EPOCH, "SELECT client_id, epoch FROM epoch")                                                                \
-    X(SET_FEED, "UPDATE feed SET seq = max(seq, ?1)")                                                                  \
+    X(SET_FEED, "UPDATE feed SET seq = ?1")                                                                  \
     X(FEED, "SELECT seq FROM feed")                                                                                    \
     X(JOB_BEGIN, "SAVEPOINT job")                                                                                      \
     X(JOB_KEEP, "RELEASE job")                                                                                         \
