@@ -181,14 +181,6 @@ static void in_notice(struct sim *s, char *rest)
     sim_step(s, &event);
 }
 
-static void do_auto(struct sim *s)
-{
-    while (!STAILQ_EMPTY(&s->queued)) {
-        sim_store(s, SIZE_MAX);
-        sim_answer(s);
-    }
-}
-
 /* PREFIX N: so many users log in, unseen, each on a connection of his own name. */
 static void in_crowd(struct sim *s, char *rest)
 {
@@ -201,7 +193,7 @@ static void in_crowd(struct sim *s, char *rest)
         (void)snprintf(who, sizeof(who), "%s%llu", prefix, (unsigned long long)i);
         login(s, who, who, (struct chat_login){.label = slice_text("")}, 36000);
     }
-    do_auto(s);
+    sim_settle(s);
     s->is_quiet = false;
 }
 
@@ -415,11 +407,14 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
 static void in_request(struct sim *s, const char *conn_name, char *rest)
 {
     AUTO(frame_done) struct frame f = {.r.threshold = THRESHOLD_ALL};
-    const struct sim_conn *conn = known_conn(s, conn_name);
+    struct sim_conn *conn = known_conn(s, conn_name);
     const char *word = next_word(&rest), *label = value_of(word, "id");
 
     if (label) {
         f.r.label = slice_text(label);
+        conn->replies = 0;
+        if (parse_u64(f.r.label, UINT64_MAX, &conn->label) != RC_OK)
+            conn->label = 0;
         word = next_word(&rest);
     }
     f.r.cmd = chat_command_of(slice_text(word));
@@ -455,7 +450,7 @@ static void in_many(struct sim *s, char *rest)
         AUTO(str_done) char *copy = slice_dup(slice_text(rest));
         in_request(s, conn, copy);
         if (s->is_auto)
-            do_auto(s);
+            sim_settle(s);
     }
     s->is_quiet = false;
 }
@@ -499,5 +494,5 @@ void sim_input(struct sim *s, char *line)
     else
         in_request(s, word, rest);
     if (s->is_auto)
-        do_auto(s);
+        sim_settle(s);
 }
