@@ -34,6 +34,9 @@ struct as_principal {
     unsigned profiles;            /* PROFILE_BIT of each type that it has a key of; not filled by as_store_login */
 };
 
+/* Members of the open object; nothing of its keys but their profiles and version. */
+void as_principal_write(struct jw *w, const struct as_principal *p);
+
 /* All keys of a principal; one with n = 0 is none. */
 struct as_keys {
     struct key sealed, classic;
