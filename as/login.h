@@ -1,4 +1,4 @@
-/* POST /as/login: from HTTP to as_serve and back, and the audit line in the log. */
+/* POST /as/login, both profiles: from HTTP to as_serve and back. */
 #ifndef KERB_AS_LOGIN_H
 #define KERB_AS_LOGIN_H
 
@@ -7,9 +7,6 @@
 
 /* A handler of http_route; ctx is a const struct as_env. */
 void as_login_post(void *ctx, const struct http_request *req, struct http_reply *reply);
-
-/* For as_env.audit: one line "as" in the log. */
-void as_audit_log(void *ctx, const struct as_event *event);
 
 /* For http_options.ready: the store answers and there is a TGS key; ctx is a const struct as_env. */
 MUST enum rc as_ready(void *ctx);

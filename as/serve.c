@@ -1,27 +1,10 @@
-/* The AS exchange: gather, check, issue, audit. */
-#include "as/serve.h"
-
+/* The AS exchange: gather, check, issue, audit; and the rules of the classic profile. */
 #include <string.h>
 
+#include "as/job.h"
 #include "shared/base/json.h"
 
 #define REPLY_ROOM (TICKET_TEXT_MAX + 512) /* a reply is written without growing */
-
-/* One request on its way. Owns what it finds; req and store are borrowed. */
-struct as_job {
-    const struct as_req *req;
-    struct as_store *store;
-    int64_t now_s;
-    struct name login;
-    struct as_login found; /* `why` set: this client may not log in, whatever it proves */
-    struct buf text;       /* of the proof */
-    uint8_t replay[SHA256_LEN];
-    json_t *proof;
-    struct slice tgs_name;
-    int64_t stamp_s;
-    struct ticket tgt;
-    bool is_issued;
-};
 
 static void job_done(struct as_job *job)
 {
@@ -32,16 +15,20 @@ static void job_done(struct as_job *job)
 }
 
 /* Reads the client and its key. A client that may not log in is carried on with a key that nobody has. */
-static enum rc gather(const struct as_env *env, struct as_job *job)
+static enum rc gather(const struct as_env *env, const struct as_profile *profile, struct as_job *job)
 {
+    enum etype etype = job->req->profile;
+
     TRY(name_parse(job->req->login, &job->login));
-    TRY(as_store_login(job->store, &job->login, ETYPE_AES128_CBC, &job->found));
-    if (job->found.why == RC_OK && !(conf_profiles(env->conf) & PROFILE_CLASSIC))
+    if (profile->gather)
+        TRY(profile->gather(env, job));
+    TRY(as_store_login(job->store, &job->login, etype, &job->found));
+    if (job->found.why == RC_OK && !(conf_profiles(env->conf) & PROFILE_BIT(etype)))
         job->found.why = RC_PROFILE_OFF;
     if (job->found.why == RC_OK && job->found.client.disabled)
         job->found.why = RC_CLIENT_DISABLED;
     if (job->found.why != RC_OK)
-        job->found.key = env->decoy;
+        job->found.key = etype == ETYPE_AES128_CBC ? env->decoy : env->sealed_decoy;
     return RC_OK;
 }
 
@@ -99,37 +86,16 @@ static enum rc request_is_new(const struct as_env *env, struct as_job *job)
                         job->stamp_s + env->conf->realm_clock_skew, job->now_s);
 }
 
-/* In this order; the first that does not hold ends the request. Up to the proof all clients cost the same. */
-static enum rc (*const rules[])(const struct as_env *env, struct as_job *job) = {
+/* Up to the proof all clients cost the same. */
+static as_rule *const rules[] = {
     key_is_proved, text_is_no_reply_of_ours, server_is_the_tgs, stamp_is_near, request_is_new,
 };
 
-static enum rc check(const struct as_env *env, struct as_job *job)
-{
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
-        TRY(rules[i](env, job));
-    return RC_OK;
-}
-
 /* --- the reply ------------------------------------------------------------------------------------------------- */
 
-static enum rc fill_tgt(const struct as_env *env, struct as_job *job)
+static void lifetime(const struct as_env *env, const struct as_job *job, struct ticket *t)
 {
-    struct ticket *t = &job->tgt;
-
-    *t = (struct ticket){
-        .kind = TICKET_TGT,
-        .client = job->found.client.name,
-        .server = {sizeof AS_TGS_NAME - 1, AS_TGS_NAME},
-        .epoch = job->found.client.epoch,
-        .auth_time = job->now_s,
-        .start = job->now_s,
-        .end = job->now_s + env->conf->policy_classic_tgt_lifetime,
-    };
-    memcpy(t->client_id, job->found.client.client_id, ID_LEN);
-    memcpy(t->address, job->req->address, strnlen(job->req->address, ADDRESS_MAX - 1));
-    TRY(random_bytes(t->id, ID_LEN));
-    return key_random(ETYPE_AES128_CBC, 0, 0, &t->session);
+    t->end = job->now_s + env->conf->policy_classic_tgt_lifetime;
 }
 
 static enum rc write_reply(const struct ticket *t, struct slice ticket_text, struct buf *out)
@@ -150,35 +116,106 @@ static enum rc write_reply(const struct ticket *t, struct slice ticket_text, str
     return jw_end(&w);
 }
 
-static enum rc issue(const struct as_env *env, struct as_job *job, struct as_rep *ret_rep)
+static enum rc reply(const struct as_env *env, const struct as_job *job, struct slice ticket, struct as_rep *ret)
+{
+    AUTO(buf_done) struct buf text = {0}, box = {0};
+
+    (void)env;
+    TRY(write_reply(&job->tgt, ticket, &text));
+    TRY(box_seal(job->found.key.bytes, buf_slice(&text), &box));
+    ret->body = buf_take(&box);
+    return RC_OK;
+}
+
+const struct as_profile as_classic = {
+    .rules = rules, .rules_n = ARRAY_LEN(rules), .lifetime = lifetime, .reply = reply};
+
+/* --- both profiles ---------------------------------------------------------------------------------------------- */
+
+static enum rc check(const struct as_env *env, const struct as_profile *profile, struct as_job *job)
+{
+    for (size_t i = 0; i < profile->rules_n; i++)
+        TRY(profile->rules[i](env, job));
+    return RC_OK;
+}
+
+static enum rc fill_tgt(const struct as_env *env, const struct as_profile *profile, struct as_job *job)
+{
+    struct ticket *t = &job->tgt;
+
+    *t = (struct ticket){
+        .kind = TICKET_TGT,
+        .client = job->found.client.name,
+        .server = {sizeof AS_TGS_NAME - 1, AS_TGS_NAME},
+        .epoch = job->found.client.epoch,
+        .auth_time = job->now_s,
+        .start = job->now_s,
+    };
+    profile->lifetime(env, job, t);
+    memcpy(t->client_id, job->found.client.client_id, ID_LEN);
+    memcpy(t->address, job->req->address, strnlen(job->req->address, ADDRESS_MAX - 1));
+    TRY(random_bytes(t->id, ID_LEN));
+    return key_random(job->req->profile, 0, 0, &t->session);
+}
+
+static enum rc issue(const struct as_env *env, const struct as_profile *profile, struct as_job *job,
+                     struct as_rep *ret_rep)
 {
     AUTO(key_done) struct key tgs = {0};
     AUTO(buf_done) struct buf ticket = {0};
-    AUTO(buf_done) struct buf text = {0};
-    AUTO(buf_done) struct buf box = {0};
 
     TRY(as_store_tgs_key(job->store, job->now_s, &tgs));
-    TRY(fill_tgt(env, job));
+    TRY(fill_tgt(env, profile, job));
     TRY(ticket_seal(&tgs, &env->conf->realm, &job->tgt, &ticket));
-    TRY(write_reply(&job->tgt, buf_slice(&ticket), &text));
-    TRY(box_seal(job->found.key.bytes, buf_slice(&text), &box));
-    ret_rep->body = buf_take(&box);
+    TRY(profile->reply(env, job, buf_slice(&ticket), ret_rep));
     job->is_issued = true;
     return RC_OK;
 }
 
+static void tell(const struct as_env *env, const struct as_job *job, enum rc rc)
+{
+    const struct as_event event = {
+        .kind = "as",
+        .address = job->req->address,
+        .op_id = job->req->op_id,
+        .profile = job->req->profile,
+        .client = job->req->login,
+        .out = job->is_issued ? &job->tgt : NULL,
+        .rc = rc,
+    };
+    env->audit(env->audit_ctx, &event);
+}
+
 enum rc as_serve(const struct as_env *env, const struct as_req *req, struct as_rep *ret_rep)
 {
-    AUTO(job_done) struct as_job job = {.req = req, .now_s = env->clock()};
+    const struct as_profile *profile = req->profile == ETYPE_AES128_CBC ? &as_classic : &as_sealed;
+    AUTO(job_done) struct as_job job = {.req = req, .now_s = env->clock(), .ticks_s = env->ticks()};
 
     job.store = pool_take(env->stores);
-    enum rc rc = gather(env, &job);
+    enum rc rc = gather(env, profile, &job);
     if (rc == RC_OK)
-        rc = check(env, &job);
+        rc = check(env, profile, &job);
     if (rc == RC_OK)
-        rc = issue(env, &job, ret_rep); /* the only place that makes a session key */
+        rc = issue(env, profile, &job, ret_rep); /* the only place that makes a session key */
     pool_put(env->stores, job.store);
-
-    env->audit(env->audit_ctx, &(struct as_event){req, rc, job.is_issued ? &job.tgt : NULL});
+    if (rc == RC_PREAUTH_REQUIRED) {
+        enum rc offered = profile->offer(env, &job, ret_rep);
+        rc = offered == RC_OK ? rc : offered;
+    }
+    tell(env, &job, rc);
     return rc;
+}
+
+enum rc as_env_open(struct as_env *env)
+{
+    TRY(key_random(ETYPE_AES128_CBC, 0, 0, &env->decoy));
+    TRY(key_random(ETYPE_AES128_CBC_HS256, 0, 0, &env->sealed_decoy));
+    return cookie_jar_open(&env->cookies, env->ticks());
+}
+
+void as_env_close(struct as_env *env)
+{
+    cookie_jar_close(&env->cookies);
+    key_done(&env->sealed_decoy);
+    key_done(&env->decoy);
 }

@@ -230,7 +230,7 @@ enum rc as_key_open(const struct as_store *s, const struct row_ref *ref, enum et
         TRY(take_params(slice_of(plain.p + n, plain.n - n), ret_params));
     else if (plain.n != n)
         return RC_BAD_ROW;
-    *ret = (struct key){.etype = etype, .kvno = ref->kvno, .n = (uint8_t)n};
+    *ret = (struct key){.etype = etype, .kvno = ret_params ? 0 : ref->kvno, .n = (uint8_t)n};
     memcpy(ret->bytes, plain.p, n);
     return RC_OK;
 }

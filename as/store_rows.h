@@ -68,7 +68,7 @@ struct row_ref as_tgs_key_ref(uint32_t kvno);
 
 /*
  * A sealed key, with ret_params (not NULL) also what follows it in a sealed user key's row: salt and iterations.
- * Errors: BAD_ROW (also: a length that is not the type's).
+ * A user's sealed key has kvno 0, as envelopes under it say. Errors: BAD_ROW (also: a length that is not the type's).
  */
 MUST enum rc as_key_open(const struct as_store *s, const struct row_ref *ref, enum etype etype, struct slice sealed,
                          struct key *ret, struct userkey_params *ret_params);

@@ -93,6 +93,11 @@ void act_online(struct chat *chat, struct chat_conn *conn)
     act_on(chat, ACT_ONLINE, conn);
 }
 
+void act_reauth(struct chat *chat, struct chat_conn *conn)
+{
+    act_on(chat, ACT_REAUTH, conn);
+}
+
 void act_ping(struct chat *chat, struct chat_conn *conn, uint64_t ping)
 {
     act_on(chat, ACT_PING, conn)->ping = ping;

@@ -23,7 +23,8 @@ static void (*const done[])(struct chat *chat, struct chat_job *job) = {
     [JOB_ADD_USER] = done_add_user,       [JOB_ADD_ROOM] = done_add_room,
     [JOB_ADD_MESSAGE] = done_add_message, [JOB_LEAVE] = done_leave,
     [JOB_DELETE_ROOM] = done_delete_room, [JOB_DROP_SHARE] = done_drop_share,
-    [JOB_SAVE_DATA] = done_save_data,     [JOB_LOAD_DATA] = done_load_data,
+    [JOB_SAVE_DATA] = done_save_data,     [JOB_HEARD] = done_heard,
+    [JOB_RAISE_EPOCH] = done_raise_epoch, [JOB_LOAD_DATA] = done_load_data,
     [JOB_LOAD_SHARES] = done_load_shares, [JOB_LOAD_HISTORY] = done_load_history,
 };
 
@@ -40,6 +41,7 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     RB_INIT(&chat->users_by_id);
     RB_INIT(&chat->users_by_name);
     RB_INIT(&chat->users_online);
+    RB_INIT(&chat->epochs_by_id);
     RB_INIT(&chat->rooms_by_id);
     RB_INIT(&chat->rooms_by_uid);
     TAILQ_INIT(&chat->presence);
@@ -90,16 +92,29 @@ static struct chat_user *known_user(struct chat *chat, const struct chat_login *
     return user ? user : user_add(chat, login->client_id, &login->client);
 }
 
+/* A sealed connection is asked for a new ticket in time, every other one ends with its ticket. */
+static void set_ticket_end(struct chat *chat, struct chat_conn *conn, int64_t end_s)
+{
+    conn->end_ms = chat->now_ms + (end_s - chat->time_s) * 1000;
+    conn->must_reauth = conn->sealed && conn->end_ms > chat->now_ms;
+    conn_set_deadline(chat, conn, conn->must_reauth ? conn->end_ms - CHAT_REAUTH_MS : conn->end_ms);
+}
+
 static void logged_in(struct chat *chat, struct chat_conn *conn, const struct chat_login *login)
 {
     struct chat_user *user = known_user(chat, login);
 
+    if (login->epoch < epoch_of(chat, user->client_id)) {
+        act_close(chat, conn, CLOSE_CUT_OFF);
+        return;
+    }
     if (user->conns_n >= chat->env.limits.connections_per_user) {
         act_close(chat, conn, CLOSE_TOO_MANY);
         return;
     }
     conn->extensions = login->extensions;
-    conn_set_deadline(chat, conn, chat->now_ms + (login->ticket_end_s - chat->time_s) * 1000);
+    conn->sealed = login->sealed;
+    set_ticket_end(chat, conn, login->ticket_end_s);
     struct chat_push *push = push_new(chat, PUSH_HANDSHAKE);
     push->user = user;
     push->authenticator_s = login->authenticator_s;
@@ -109,11 +124,92 @@ static void logged_in(struct chat *chat, struct chat_conn *conn, const struct ch
     deliver_pending(chat, conn);
 }
 
+/* A newer ticket: the connection lives on until that one ends. */
+static void reauthenticated(struct chat *chat, struct chat_conn *conn, const struct chat_login *login)
+{
+    struct chat_push *push = push_new(chat, PUSH_REAUTH_OK);
+
+    if (login->epoch < epoch_of(chat, conn->user->client_id)) {
+        act_close(chat, conn, CLOSE_CUT_OFF);
+        return;
+    }
+    set_ticket_end(chat, conn, login->ticket_end_s);
+    push->expires_s = login->ticket_end_s;
+    push->label = arena_copy(&chat->arena, label_for(conn, login->label));
+    act_send(chat, conn, push);
+}
+
+/* The few refusals that end a connection. */
+static enum chat_close close_after(enum chat_code code)
+{
+    switch (code) {
+    case CODE_LOGIN_FAILED:
+        return CLOSE_LOGIN_FAILED;
+    case CODE_VERSION:
+        return CLOSE_VERSION;
+    case CODE_BROKEN:
+        return CLOSE_PROTOCOL;
+    default:
+        return CLOSE_NONE;
+    }
+}
+
 static void refused(struct chat *chat, const struct chat_event *ev)
 {
+    enum chat_close code = close_after(ev->code);
+
     say_error(chat, ev->conn, ev->request->cmd, ev->request->label, ev->code, slice_of(NULL, 0));
-    if (ev->code == CODE_LOGIN_FAILED)
-        act_close(chat, ev->conn, CLOSE_LOGIN_FAILED);
+    if (code != CLOSE_NONE)
+        act_close(chat, ev->conn, code);
+}
+
+static void end_connections(struct chat *chat, struct chat_user *user)
+{
+    struct chat_conn *conn;
+
+    while ((conn = TAILQ_FIRST(&user->conns)))
+        act_close(chat, conn, CLOSE_CUT_OFF);
+}
+
+/* Epochs only rise. One of somebody who was never here counts when he comes. */
+static void cut_off(struct chat *chat, const struct chat_event *ev)
+{
+    struct chat_user *user = user_by_id(chat, ev->client_id);
+
+    if (!epoch_raise(chat, ev->client_id, ev->epoch))
+        return;
+    struct chat_job *job = job_new(JOB_RAISE_EPOCH);
+    memcpy(job->who, ev->client_id, ID_LEN);
+    job->epoch = ev->epoch;
+    act_job(chat, job);
+    if (user)
+        end_connections(chat, user);
+}
+
+static void heard(struct chat *chat, const struct chat_event *ev)
+{
+    struct chat_job *job = job_new(JOB_HEARD);
+    job->feed_seq = ev->feed_seq;
+    act_job(chat, job);
+}
+
+static void kick(struct chat *chat, const struct chat_event *ev)
+{
+    struct chat_user *user = user_by_id(chat, ev->client_id);
+
+    if (user)
+        end_connections(chat, user);
+}
+
+static void notice(struct chat *chat, const struct chat_event *ev)
+{
+    struct chat_push *push = push_new(chat, PUSH_NOTICE);
+    struct chat_conn *conn;
+
+    push->text = arena_copy(&chat->arena, ev->text);
+    TAILQ_FOREACH (conn, &chat->presence, in_presence)
+        if (conn->extensions)
+            act_send(chat, conn, push);
 }
 
 static void requested(struct chat *chat, const struct chat_event *ev)
@@ -132,8 +228,15 @@ static void expire(struct chat *chat)
 {
     struct chat_conn *conn;
 
-    while ((conn = conn_first_deadline(chat)) && conn->deadline_ms <= chat->now_ms)
-        act_close(chat, conn, conn->user ? CLOSE_TICKET_EXPIRED : CLOSE_LOGIN_TIMEOUT);
+    while ((conn = conn_first_deadline(chat)) && conn->deadline_ms <= chat->now_ms) {
+        if (conn->must_reauth) {
+            conn->must_reauth = false;
+            conn_set_deadline(chat, conn, conn->end_ms);
+            act_reauth(chat, conn);
+        } else {
+            act_close(chat, conn, conn->user ? CLOSE_TICKET_EXPIRED : CLOSE_LOGIN_TIMEOUT);
+        }
+    }
 }
 
 static void dispatch(struct chat *chat, struct chat_event *ev)
@@ -145,6 +248,10 @@ static void dispatch(struct chat *chat, struct chat_event *ev)
     case CHAT_LOGIN:
         if (!ev->conn->closing)
             logged_in(chat, ev->conn, ev->login);
+        break;
+    case CHAT_REAUTH:
+        if (!ev->conn->closing)
+            reauthenticated(chat, ev->conn, ev->login);
         break;
     case CHAT_REFUSED:
         if (!ev->conn->closing)
@@ -164,6 +271,18 @@ static void dispatch(struct chat *chat, struct chat_event *ev)
     case CHAT_DONE:
         done[ev->job->kind](chat, ev->job);
         chat_job_free(ev->job);
+        break;
+    case CHAT_CUT_OFF:
+        cut_off(chat, ev);
+        break;
+    case CHAT_KICK:
+        kick(chat, ev);
+        break;
+    case CHAT_NOTICE:
+        notice(chat, ev);
+        break;
+    case CHAT_HEARD:
+        heard(chat, ev);
         break;
     case CHAT_TICK:
         break;
@@ -189,6 +308,14 @@ int64_t chat_deadline(const struct chat *chat)
     int64_t presence = presence_deadline(chat);
 
     return conn && conn->deadline_ms < presence ? conn->deadline_ms : presence;
+}
+
+void chat_count(const struct chat *chat, struct chat_counts *ret)
+{
+    *ret = (struct chat_counts){.connections = chat->conns_n,
+                                .authed = chat->authed_n,
+                                .rooms_open = chat->open_n,
+                                .rooms_closed = chat->rooms_n - chat->open_n};
 }
 
 size_t chat_connections(const struct chat *chat)

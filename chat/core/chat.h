@@ -16,6 +16,7 @@
 #include "chat/core/request.h"
 #include "shared/crypto/envelope.h"
 
+#define CHAT_REAUTH_MS          60000 /* before the end of its ticket a sealed connection is asked for a new one */
 #define CHAT_ERRORS_MAX         100   /* refused frames ... */
 #define CHAT_ERRORS_WINDOW_MS   10000 /* ... in this time, then the connection is closed: PROTOCOL.md 5.3 */
 #define CHAT_HISTORY_ROWS       1000  /* messages shown on entering a room: PROTOCOL.md 5.3 */
@@ -27,6 +28,7 @@
 
 /* Close codes: PROTOCOL.md 5.5. */
 enum chat_close {
+    CLOSE_NONE = 0,
     CLOSE_RESTART = 4000,
     CLOSE_INTERNAL = 4001,
     CLOSE_TICKET_EXPIRED = 4002,
@@ -35,7 +37,9 @@ enum chat_close {
     CLOSE_LOGIN_FAILED = 4500,
     CLOSE_PROTOCOL = 4501,
     CLOSE_LOGIN_TIMEOUT = 4502,
+    CLOSE_CUT_OFF = 4503,
     CLOSE_TOO_MANY = 4504,
+    CLOSE_VERSION = 4505,
     CLOSE_ORIGIN = 4506,
     CLOSE_TOO_BIG = 1009,
     CLOSE_OVERLOADED = 1013,
@@ -60,10 +64,15 @@ struct chat_env {
 enum chat_event_kind {
     CHAT_CONNECTED,    /* edge: somebody is there; the step puts the new connection into event->conn */
     CHAT_LOGIN,        /* conn, login: the ticket is good */
+    CHAT_REAUTH,       /* conn, login: a newer ticket of the same client is good */
     CHAT_REFUSED,      /* conn, code, request (cmd and label): a frame that cannot be served */
     CHAT_REQUEST,      /* conn, request */
     CHAT_PONG,         /* conn, ping: answer to that ping, so everything sent before it has arrived */
     CHAT_DISCONNECTED, /* conn: gone after this step */
+    CHAT_CUT_OFF,      /* client_id, epoch: tickets of a lower epoch are worth nothing any more */
+    CHAT_KICK,         /* client_id: end his connections, not his tickets */
+    CHAT_NOTICE,       /* text: to everybody who understands it */
+    CHAT_HEARD,        /* feed_seq: the feed was heard up to there; stored behind what it said */
     CHAT_DONE,         /* job: the core's again */
     CHAT_TICK,         /* the time that chat_deadline() told has come */
 };
@@ -72,8 +81,10 @@ struct chat_login {
     struct name client;
     uint8_t client_id[ID_LEN];
     int64_t ticket_end_s;
-    int64_t authenticator_s; /* the stamp of the authenticator, echoed in the handshake */
-    bool extensions;
+    uint32_t epoch;          /* of the ticket */
+    int64_t authenticator_s; /* classic: the stamp of the authenticator, echoed in the handshake */
+    bool extensions;         /* the additive part is wanted; sealed connections always have it */
+    bool sealed;             /* the connection can be asked for a new ticket */
     struct slice label;
 };
 
@@ -88,6 +99,10 @@ struct chat_event {
     enum chat_code code;
     uint64_t ping; /* CHAT_PONG: the number in the ping that is answered */
     struct chat_job *job;
+    const uint8_t *client_id; /* CHAT_CUT_OFF, CHAT_KICK: ID_LEN bytes */
+    uint32_t epoch;
+    uint64_t feed_seq; /* CHAT_HEARD */
+    struct slice text; /* CHAT_NOTICE */
 };
 
 enum chat_push_kind {
@@ -101,6 +116,8 @@ enum chat_push_kind {
     PUSH_DATA,
     PUSH_ERROR,
     PUSH_ACK,
+    PUSH_REAUTH_OK,
+    PUSH_NOTICE,
 };
 
 struct chat_shown_message {
@@ -131,12 +148,15 @@ struct chat_push {
     const struct chat_pair *pairs; /* DATA: none for a key that is not there */
     size_t pairs_n;
     enum chat_code code; /* ERROR */
+    int64_t expires_s;   /* REAUTH_OK: the end of the new ticket */
+    struct slice text;   /* NOTICE */
     struct slice detail; /* ERROR: what the sentence is about, e.g. names; may be empty */
 };
 
 enum chat_action_kind {
     ACT_SEND,   /* push to conns[0..conns_n) */
     ACT_ONLINE, /* conns: an `online` each, computed when it is sent (chat_online_push); replaces an unsent one */
+    ACT_REAUTH, /* conns[0]: ask for a new ticket (wire_ask_reauth) */
     ACT_PING,   /* conns[0], ping: a ping behind everything sent so far, with that number as its payload */
     ACT_CLOSE,  /* conns[0], close_code: after what is queued; a CHAT_DISCONNECTED follows */
     ACT_JOB,    /* job: to the store; the receiver's */
@@ -166,6 +186,13 @@ void chat_free(struct chat *chat); /* wipes all keys; accepts NULL */
  * the later is the one that exists), then rooms with their members.
  */
 MUST enum rc chat_restore_user(struct chat *chat, const uint8_t client_id[ID_LEN], const struct name *name);
+
+/* Epochs that were heard, and where the feed stood then. */
+MUST enum rc chat_restore_epoch(struct chat *chat, const uint8_t client_id[ID_LEN], uint32_t epoch);
+void chat_restore_feed(struct chat *chat, uint64_t seq);
+
+/* Up to where the feed was heard and what it said is stored. */
+uint64_t chat_feed_seq(const struct chat *chat);
 
 struct chat_restore_member {
     uint8_t client_id[ID_LEN];
@@ -197,7 +224,11 @@ int64_t chat_deadline(const struct chat *chat);
 /* The `online` of a connection as of now, for ACT_ONLINE. Of one that is closing, without rooms (user is NULL). */
 void chat_online_push(const struct chat *chat, const struct chat_conn *conn, int64_t time_s, struct chat_push *ret);
 
-/* Counts for logs and tests. */
+/* Counts for logs, metrics and tests. */
+struct chat_counts {
+    size_t connections, authed, rooms_open, rooms_closed;
+};
+void chat_count(const struct chat *chat, struct chat_counts *ret);
 size_t chat_rooms(const struct chat *chat);
 size_t chat_connections(const struct chat *chat);
 

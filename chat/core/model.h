@@ -23,7 +23,9 @@ struct chat_conn {
     uint64_t serial; /* never reused; 0 is nobody's */
     void *edge;
     struct chat_user *user; /* NULL before login */
-    bool extensions, closing;
+    bool extensions, sealed, closing;
+    bool must_reauth;        /* the deadline is the time to ask for a new ticket, not the end */
+    int64_t end_ms;          /* of the ticket; monotonic */
     int64_t deadline_ms;     /* of the login, then of the ticket; monotonic */
     int64_t online_sent_ms;  /* the last `online` */
     uint64_t online_version; /* what it told */
@@ -31,6 +33,14 @@ struct chat_conn {
     uint64_t shares_ping;    /* the ping behind the shares that waited for its login; 0: they were not sent to it */
     uint64_t errors_n;       /* frames refused */
     int64_t *errors_ms;      /* when: the last CHAT_ERRORS_MAX of them, in a ring; NULL: none yet */
+};
+
+/* Of any principal of whom one was heard, also of somebody who never came here. */
+struct chat_epoch {
+    RB_ENTRY(chat_epoch) by_id;
+    uint8_t client_id[ID_LEN];
+    uint32_t epoch; /* tickets of a lower one are worth nothing */
+    bool stored;
 };
 
 struct chat_user {

@@ -19,7 +19,8 @@
     X(NEW_MESSAGE, "new_message")                       \
     X(DELETE_CHAT, "delete_chat")                       \
     X(SAVE_DATA, "save_data")                           \
-    X(GET_DATA, "get_data")
+    X(GET_DATA, "get_data")                             \
+    X(REAUTH, "reauth")
 
 enum chat_command {
 #define X(name, word) CMD_##name,
@@ -39,6 +40,8 @@ enum chat_command {
     X(NOT_LOGGED_IN, "not_logged_in", "log in first")                                                \
     X(LOGIN_FAILED, "login_failed", "the ticket or the authenticator is not valid here")             \
     X(LOGGED_IN, "logged_in", "this connection is logged in already")                                \
+    X(VERSION, "version", "this server speaks version 1")                                            \
+    X(BROKEN, "broken", "the message does not open in its place")                                    \
     X(WRONG_FROM, "wrong_from", "'from' must be your own name")                                      \
     X(SKEW, "skew", "the timestamp is too far from the server's clock")                              \
     X(REPLAYED, "replayed", "this message was received before")                                      \

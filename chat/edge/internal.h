@@ -109,10 +109,16 @@ struct edge {
     STAILQ_HEAD(, session) departing;
     struct address_tree addresses;
     bool is_stepping;
-    struct buf json; /* the push at hand */
+    struct buf json[WIRE_PROFILES]; /* the push at hand, for each profile that gets it */
     struct buf pool[POOL_MAX];
     size_t pool_n;
     struct quota refusals;
+
+    struct feed *feed;   /* NULL: none is configured */
+    struct news *news;   /* what the feed's thread hands over */
+    struct inner *inner; /* the inner listener; NULL: none is configured */
+    uv_async_t heard;
+    bool must_end; /* the feed ordered it */
 
     enum drain drain;
     int64_t drain_until_ms;
@@ -130,6 +136,7 @@ void http_refuse_socket(int fd);                                 /* before libwe
 
 /* upgrade.c: may this request become a websocket? 0: yes; else it was answered. */
 int upgrade_check(struct edge *e, struct lws *wsi);
+enum wire_profile upgrade_profile(struct lws *wsi); /* by the subprotocol */
 void upgrade_address(const struct edge *e, struct lws *wsi, char out[ADDRESS_MAX]);
 
 /* origin.c */
@@ -149,8 +156,10 @@ struct address *address_hold(struct edge *e, const char *text); /* NULL: out of 
 void address_release(struct edge *e, struct address *a);        /* accepts NULL */
 
 /* session.c */
-struct session *session_open(struct edge *e, struct lws *wsi, const char *address); /* NULL: out of memory */
+struct session *session_open(struct edge *e, struct lws *wsi, enum wire_profile profile,
+                             const char *address); /* NULL: out of memory */
 void session_receive(struct session *s, struct slice piece);
+void session_ask_reauth(struct session *s);
 void session_pong(struct session *s, struct slice payload);
 bool session_peer_closed(struct session *s, struct slice payload); /* true: it answers our close */
 void session_gone(struct session *s);                              /* the socket is closed */
@@ -167,6 +176,7 @@ void edge_arm_deadline(struct edge *e);
 
 /* queue.c */
 void queue_json(struct session *s, struct slice json);
+void queue_plain(struct session *s, struct slice text);     /* of the handshake: never sealed */
 void queue_ping(struct session *s, const uint64_t *number); /* NULL: one without */
 void queue_close(struct session *s, unsigned code);
 void queue_drop(struct session *s); /* what is not written yet */
@@ -182,6 +192,12 @@ void life_enter(struct session *s, enum life life);
 void life_leave(struct session *s);
 void life_touch(struct session *s); /* a sign of life */
 void life_tick(struct edge *e);     /* once a second */
+
+/* news.c */
+int news_init(struct edge *e); /* as uv_async_init */
+MUST enum rc news_start(struct edge *e);
+void news_stop(struct edge *e);
+void news_job_done(struct edge *e, const struct chat_job *job);
 
 /* drain.c */
 void drain_begin(struct edge *e);

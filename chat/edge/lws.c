@@ -10,6 +10,7 @@
 /* Kept by libwebsockets per connection, zeroed by it. */
 struct upgrade {
     char address[ADDRESS_MAX];
+    enum wire_profile profile;
     struct session *session; /* NULL: not established, or gone */
 };
 
@@ -20,7 +21,7 @@ static struct edge *edge_of(struct lws *wsi)
 
 static int established(struct lws *wsi, struct upgrade *u)
 {
-    u->session = session_open(edge_of(wsi), wsi, u->address);
+    u->session = session_open(edge_of(wsi), wsi, u->profile, u->address);
     return u->session ? 0 : -1;
 }
 
@@ -56,6 +57,7 @@ static int http_callback(struct lws *wsi, enum lws_callback_reasons reason, stru
         return confirm_upgrade(wsi, in);
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: /* the last time that headers are there */
         upgrade_address(edge_of(wsi), wsi, u->address);
+        u->profile = upgrade_profile(wsi);
         return 0;
     default:
         return 0;
@@ -106,7 +108,14 @@ static const struct lws_protocols protocols[] = {
      .rx_buffer_size = RX_PIECE,
      .tx_packet_size = WRITE_CHUNK,
      },
-    {0},
+    {
+     .name = WIRE_SUBPROTOCOL, /* echoed to a client that offers it */
+        .callback = callback,
+     .per_session_data_size = sizeof(struct upgrade),
+     .rx_buffer_size = RX_PIECE,
+     .tx_packet_size = WRITE_CHUNK,
+     },
+    {0                 },
 };
 
 /* Peers can cause lines here; none of them carries what they sent. */

@@ -5,12 +5,15 @@
  * quiet session has none, and a delivered frame allocates nothing. What is given to libwebsockets is always whole
  * frames, so the rest can be dropped at any time.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "chat/edge/internal.h"
 
 #define FRAME_HEAD_MAX 10
 #define OP_TEXT        0x81 /* final */
+#define OP_BINARY      0x82
 #define OP_CLOSE       0x88
 #define OP_PING        0x89
 
@@ -109,21 +112,30 @@ void queue_mark(struct session *s)
     TAILQ_INSERT_TAIL(&s->edge->dirty, s, in_dirty);
 }
 
-/* Seals behind a head of the size that it will probably need: a box is 4/3 of its text, and a little. */
-static enum rc add_text(struct session *s, struct slice json)
+/* What sealing will probably make of it: a record is a little longer than its text, a box is 4/3 of that. */
+static size_t guess_sealed(const struct session *s, size_t n)
 {
-    size_t at = s->out.n, guess = head_len(json.n < 60 ? json.n : json.n / 12 * 16 + 48);
+    if (!wire_conn_is_authed(s->wire))
+        return n;
+    return wire_conn_profile(s->wire) == WIRE_SEALED ? n + 40 : n / 12 * 16 + 48;
+}
+
+/* Seals behind a head of the size that it will probably need. */
+static enum rc add_message(struct session *s, struct slice json)
+{
+    size_t at = s->out.n, guess = head_len(guess_sealed(s, json.n));
+    bool is_binary;
 
     TRY(buf_reserve(&s->out, FRAME_HEAD_MAX + json.n / 3 * 4 + 64));
     s->out.n += guess;
-    TRY(wire_seal(s->wire, json, &s->out));
+    TRY(wire_seal(s->wire, json, &s->out, &is_binary));
     size_t n = s->out.n - at - guess, head = head_len(n);
     if (head != guess) {
         TRY(buf_reserve(&s->out, FRAME_HEAD_MAX));
         memmove(s->out.p + at + head, s->out.p + at + guess, n);
         s->out.n = at + head + n;
     }
-    put_head(s->out.p + at, OP_TEXT, n);
+    put_head(s->out.p + at, is_binary ? OP_BINARY : OP_TEXT, n);
     return RC_OK;
 }
 
@@ -146,13 +158,29 @@ void queue_json(struct session *s, struct slice json)
         return;
     take_buffer(s);
     size_t before = s->out.n;
-    if (add_text(s, json) != RC_OK) {
+    if (add_message(s, json) != RC_OK) {
         s->out.n = before;
         session_close(s, CLOSE_INTERNAL);
         return;
     }
     queue_mark(s);
     bound(s);
+}
+
+void queue_plain(struct session *s, struct slice text)
+{
+    if (s->is_closing || !s->wsi || text.n == 0)
+        return;
+    take_buffer(s);
+    if (buf_reserve(&s->out, FRAME_HEAD_MAX + text.n) != RC_OK) {
+        session_close(s, CLOSE_INTERNAL);
+        return;
+    }
+    put_head(s->out.p + s->out.n, OP_TEXT, text.n);
+    s->out.n += head_len(text.n);
+    memcpy(s->out.p + s->out.n, text.p, text.n);
+    s->out.n += text.n;
+    queue_mark(s);
 }
 
 static void add_control(struct session *s, uint8_t op, struct slice payload)
@@ -168,15 +196,16 @@ static void add_control(struct session *s, uint8_t op, struct slice payload)
     queue_mark(s);
 }
 
+/* Letters, because libwebsockets 4.1.6 wants a pong after a text to be UTF-8, and does not tell of an empty one. */
 void queue_ping(struct session *s, const uint64_t *number)
 {
-    uint8_t payload[8] = "alive"; /* never empty: libwebsockets 4.1.6 does not tell of an empty pong */
+    char payload[24] = "alive";
 
     if (s->is_closing || !s->wsi)
         return;
     if (number)
-        put_u64be(payload, *number);
-    add_control(s, OP_PING, slice_of(payload, number ? sizeof(payload) : sizeof("alive") - 1));
+        snprintf(payload, sizeof(payload), "%" PRIu64, *number);
+    add_control(s, OP_PING, slice_text(payload));
 }
 
 void queue_close(struct session *s, unsigned code)
@@ -214,7 +243,8 @@ static void add_online(struct session *s)
     chat_online_push(e->o.chat, s->conn, clock_s(), &push);
     take_buffer(s);
     size_t before = s->out.n;
-    if (wire_write(e->o.wire, &push, &e->json) != RC_OK || add_text(s, buf_slice(&e->json)) != RC_OK) {
+    if (wire_write(e->o.wire, &push, wire_conn_profile(s->wire), &e->json[0]) != RC_OK ||
+        add_message(s, buf_slice(&e->json[0])) != RC_OK) {
         s->out.n = before;
         session_close(s, CLOSE_INTERNAL);
     }

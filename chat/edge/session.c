@@ -38,6 +38,8 @@ static const char *close_reason(const struct session *s)
         {CLOSE_LOGIN_FAILED,   "login failed"        },
         {CLOSE_PROTOCOL,       "protocol error"      },
         {CLOSE_LOGIN_TIMEOUT,  "login timeout"       },
+        {CLOSE_CUT_OFF,        "cut off"             },
+        {CLOSE_VERSION,        "version"             },
         {CLOSE_TOO_MANY,       "too many connections"},
         {CLOSE_TOO_BIG,        "message too big"     },
         {CLOSE_OVERLOADED,     "overloaded"          },
@@ -76,7 +78,18 @@ static unsigned refusal(const struct session *s)
     return 0;
 }
 
-struct session *session_open(struct edge *e, struct lws *wsi, const char *address)
+/* The challenge and the welcome go in front of everything that the core says. */
+static void say_handshake(struct session *s)
+{
+    AUTO(buf_done) struct buf text = {0};
+
+    if (wire_handshake(s->wire, clock_s(), &text) != RC_OK)
+        session_close(s, CLOSE_INTERNAL);
+    else
+        queue_plain(s, buf_slice(&text));
+}
+
+struct session *session_open(struct edge *e, struct lws *wsi, enum wire_profile profile, const char *address)
 {
     struct session *s = calloc(1, sizeof(*s));
 
@@ -84,7 +97,7 @@ struct session *session_open(struct edge *e, struct lws *wsi, const char *addres
         return NULL;
     s->edge = e;
     s->address = address_hold(e, address);
-    s->wire = s->address ? wire_conn_new(e->o.wire, address) : NULL;
+    s->wire = s->address ? wire_conn_new(e->o.wire, profile, address) : NULL;
     if (!s->wire) {
         session_free(s);
         return NULL;
@@ -99,6 +112,7 @@ struct session *session_open(struct edge *e, struct lws *wsi, const char *addres
         return s;
     }
     log_session(s, LOG_DEBUG, "connect", NULL);
+    say_handshake(s);
     struct chat_event ev = {.kind = CHAT_CONNECTED, .edge = s};
     edge_step(e, &ev);
     s->conn = ev.conn;
@@ -112,7 +126,8 @@ struct session *session_open(struct edge *e, struct lws *wsi, const char *addres
 static void log_read(const struct session *s, const struct chat_event *ev, enum rc rc)
 {
     struct log_line line;
-    bool is_login = ev->kind == CHAT_LOGIN || (ev->kind == CHAT_REFUSED && ev->code == CODE_LOGIN_FAILED);
+    bool is_login = ev->kind == CHAT_LOGIN || ev->kind == CHAT_REAUTH ||
+                    (ev->kind == CHAT_REFUSED && ev->code == CODE_LOGIN_FAILED);
 
     if (rc == RC_OK && !is_login)
         return;
@@ -129,12 +144,12 @@ static void log_read(const struct session *s, const struct chat_event *ev, enum 
 
 static void read_message(struct session *s, struct slice message, bool is_binary)
 {
-    static const struct chat_request none;
-    struct chat_event ev = {.kind = CHAT_REFUSED, .code = CODE_MALFORMED, .request = &none};
-    enum rc rc = RC_MALFORMED;
+    struct chat_event ev;
+    enum rc rc;
 
-    if (!is_binary)
-        wire_read(s->wire, message, clock_s(), &ev, &rc);
+    wire_read(s->wire, message, is_binary, clock_s(), &ev, &rc);
+    if (ev.kind == CHAT_LOGIN)
+        say_handshake(s);
     ev.conn = s->conn;
     ev.edge = s;
     log_read(s, &ev, rc);
@@ -196,11 +211,25 @@ void session_receive(struct session *s, struct slice piece)
 
 void session_pong(struct session *s, struct slice payload)
 {
+    uint64_t number;
+
     life_touch(s);
-    if (is_deaf(s) || payload.n != 8)
+    if (is_deaf(s) || parse_u64(payload, UINT64_MAX, &number) != RC_OK)
         return;
-    struct chat_event ev = {.kind = CHAT_PONG, .conn = s->conn, .edge = s, .ping = get_u64be(payload.p)};
+    struct chat_event ev = {.kind = CHAT_PONG, .conn = s->conn, .edge = s, .ping = number};
     edge_step(s->edge, &ev);
+}
+
+void session_ask_reauth(struct session *s)
+{
+    AUTO(buf_done) struct buf json = {0};
+
+    if (s->is_closing || !s->wsi)
+        return;
+    if (wire_ask_reauth(s->wire, clock_s(), &json) != RC_OK)
+        session_close(s, CLOSE_INTERNAL);
+    else
+        queue_json(s, buf_slice(&json));
 }
 
 /* --- its end --- */

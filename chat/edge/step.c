@@ -7,12 +7,18 @@
 
 static void send_to_all(struct edge *e, const struct chat_action *a)
 {
-    if (wire_write(e->o.wire, a->push, &e->json) != RC_OK) {
-        log_note(LOG_ERROR, "push", "a push could not be written");
-        return;
+    bool is_written[WIRE_PROFILES] = {false};
+
+    for (size_t i = 0; i < a->conns_n; i++) {
+        struct session *s = a->conns[i]->edge;
+        enum wire_profile profile = wire_conn_profile(s->wire);
+        if (!is_written[profile] && wire_write(e->o.wire, a->push, profile, &e->json[profile]) != RC_OK) {
+            log_note(LOG_ERROR, "push", "a push could not be written");
+            return;
+        }
+        is_written[profile] = true;
+        queue_json(s, buf_slice(&e->json[profile]));
     }
-    for (size_t i = 0; i < a->conns_n; i++)
-        queue_json(a->conns[i]->edge, buf_slice(&e->json));
 }
 
 static void carry_out(struct edge *e, const struct chat_action *a)
@@ -24,6 +30,9 @@ static void carry_out(struct edge *e, const struct chat_action *a)
     case ACT_ONLINE:
         for (size_t i = 0; i < a->conns_n; i++)
             queue_online(a->conns[i]->edge);
+        break;
+    case ACT_REAUTH:
+        session_ask_reauth(a->conns[0]->edge);
         break;
     case ACT_PING:
         queue_ping(a->conns[0]->edge, &a->ping);
@@ -92,6 +101,7 @@ void edge_take_jobs(struct edge *e)
         STAILQ_REMOVE_HEAD(&done, link);
         struct chat_event ev = {.kind = CHAT_DONE, .job = job};
         e->jobs_n--;
+        news_job_done(e, job);
         edge_step(e, &ev);
     }
     if (e->is_reading_paused && e->jobs_n < JOBS_MAX / 2) {

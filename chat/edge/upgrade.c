@@ -73,10 +73,20 @@ static bool is_key(const struct edge *e, struct lws *wsi)
     return h.n == KEY_LETTERS && strspn(h.s, alphabet) == KEY_LETTERS - 2 && strcmp(h.s + KEY_LETTERS - 2, "==") == 0;
 }
 
-static bool is_plain_protocol(const struct edge *e, struct lws *wsi)
+enum wire_profile upgrade_profile(struct lws *wsi)
 {
-    (void)e;
-    return !has(wsi, WSI_TOKEN_PROTOCOL);
+    return has(wsi, WSI_TOKEN_PROTOCOL) ? WIRE_SEALED : WIRE_CLASSIC;
+}
+
+/* No subprotocol, or exactly ours; and the realm serves that profile. */
+static bool is_known_protocol(const struct edge *e, struct lws *wsi)
+{
+    struct header h;
+
+    header_get(wsi, WSI_TOKEN_PROTOCOL, &h);
+    if (h.n != 0 && strcmp(h.s, WIRE_SUBPROTOCOL) != 0)
+        return false;
+    return wire_allows(e->o.wire, upgrade_profile(wsi));
 }
 
 static bool is_origin(const struct edge *e, struct lws *wsi)
@@ -99,7 +109,7 @@ static const struct check {
     {is_http_11,        {400, "Bad Request", ""},                                   "not HTTP/1.1, or with a body"},
     {is_version_13,     {426, "Upgrade Required", "Sec-WebSocket-Version: 13\r\n"}, "not version 13"              },
     {is_key,            {400, "Bad Request", ""},                                   "no Sec-WebSocket-Key"        },
-    {is_plain_protocol, {400, "Bad Request", ""},                                   "unknown subprotocol"         },
+    {is_known_protocol, {400, "Bad Request", ""},                                   "unknown subprotocol"         },
     {is_origin,         {403, "Forbidden", ""},                                     "origin is not allowed"       },
 };
 

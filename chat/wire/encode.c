@@ -1,9 +1,23 @@
-/* Pushes as JSON, in the words of the classic profile. */
+/* Pushes as JSON. The profiles differ in how they write times, and classic says a message twice. */
 #include "chat/wire/internal.h"
 
 #define NAMES_MAX        (256 * 1024) /* bytes of `users_online`; whoever does not fit is left out */
 #define ROOMS_MAX        (700 * 1024) /* bytes of an `online` up to its last room; what does not fit is left out */
 #define MESSAGE_OVERHEAD 256          /* bytes of a message beside its text and names: field names, time, mid, seq */
+
+/* Where a push is written to whom. */
+struct encoder {
+    struct wire *wire;
+    enum wire_profile profile;
+};
+
+static void put_time(const struct encoder *e, struct jw *j, const char *name, int64_t time_s)
+{
+    if (e->profile == WIRE_SEALED)
+        jw_int(j, name, time_s);
+    else
+        jw_time(j, name, time_s);
+}
 
 static bool add_name(void *ctx, const struct chat_user *user)
 {
@@ -75,25 +89,25 @@ static void put_rooms(struct jw *j, const char *name, const struct chat_user *us
     jw_close(j, ']');
 }
 
-static void put_online(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_online(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     if (j->rc == RC_OK)
-        j->rc = names_refresh(w, p->chat);
-    jw_raw(j, "users_online", buf_slice(&w->names));
+        j->rc = names_refresh(e->wire, p->chat);
+    jw_raw(j, "users_online", buf_slice(&e->wire->names));
     put_rooms(j, "rooms", p->user, true);
     if (p->kind == PUSH_ONLINE)
         put_rooms(j, "rooms_waiting", p->user, false);
-    else
+    else if (e->profile == WIRE_CLASSIC)
         jw_time(j, "authenticator_timestamp", p->authenticator_s);
 }
 
 /* What known clients read of a message, and, `numbered`, where it stands in the room. */
-static void put_message(struct jw *j, const char *name, const struct chat_push *p, const struct chat_shown_message *m,
-                        bool numbered, bool nested)
+static void put_message(const struct encoder *e, struct jw *j, const char *name, const struct chat_push *p,
+                        const struct chat_shown_message *m, bool numbered, bool nested)
 {
     jw_open(j, name, '{');
     jw_text(j, "from", m->from);
-    jw_time(j, "time", m->time_s);
+    put_time(e, j, "time", m->time_s);
     jw_text(j, "room", name_slice(&p->room->id));
     jw_text(j, "text", m->text);
     if (numbered) {
@@ -101,27 +115,27 @@ static void put_message(struct jw *j, const char *name, const struct chat_push *
         jw_int(j, "seq", (int64_t)m->seq);
     }
     if (nested)
-        put_message(j, "message", p, m, false, false);
+        put_message(e, j, "message", p, m, false, false);
     jw_close(j, '}');
 }
 
-static void put_new_message(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_new_message(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
-    (void)w;
+    (void)e;
     jw_text(j, "room", name_slice(&p->room->id));
-    put_message(j, "new_message", p, &p->messages[0], true, true);
+    put_message(e, j, "new_message", p, &p->messages[0], true, e->profile == WIRE_CLASSIC);
 }
 
-static void put_new_room(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_new_room(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
-    (void)w;
+    (void)e;
     put_room(j, "room", p->room);
     jw_text(j, "secret", p->share);
 }
 
-static void put_get_secret(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_get_secret(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
-    (void)w;
+    (void)e;
     put_room(j, "room", p->room);
     jw_text(j, "asked_by", p->asked_by);
 }
@@ -144,29 +158,29 @@ static size_t first_that_fits(const struct chat_push *p, size_t used)
     return i;
 }
 
-static void put_room_messages(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_room_messages(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
-    (void)w;
+    (void)e;
     put_room(j, "room", p->room);
     size_t first = first_that_fits(p, j->out->n + MESSAGE_OVERHEAD);
     jw_open(j, "messages", '[');
     for (size_t i = first; i < p->messages_n; i++)
-        put_message(j, NULL, p, &p->messages[i], true, false);
+        put_message(e, j, NULL, p, &p->messages[i], true, false);
     jw_close(j, ']');
     jw_bool(j, "more", p->more || first > 0);
 }
 
-static void put_close_room(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_close_room(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
-    (void)w;
+    (void)e;
     put_room(j, "room", p->room);
     jw_text(j, "reason", slice_text(p->reason));
 }
 
 /* One value, "" when it is not there; or the whole dictionary. */
-static void put_data(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_data(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
-    (void)w;
+    (void)e;
     jw_text(j, "key", p->key);
     if (p->key.n) {
         jw_raw(j, "data", p->pairs_n ? buf_slice(&p->pairs[0].value) : slice_text("\"\""));
@@ -183,11 +197,11 @@ static void put_data(struct wire *w, struct jw *j, const struct chat_push *p)
     jw_close(j, '}');
 }
 
-static void put_error(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_error(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     AUTO(buf_done) struct buf text = {0};
 
-    (void)w;
+    (void)e;
     enum rc rc = buf_text(&text, chat_code_text(p->code));
     if (rc == RC_OK && p->detail.n) {
         rc = buf_text(&text, ": ");
@@ -202,16 +216,16 @@ static void put_error(struct wire *w, struct jw *j, const struct chat_push *p)
 }
 
 /* What was asked for is done; of a message, where it went; of a closed room, how far its quorum is. */
-static void put_ack(struct wire *w, struct jw *j, const struct chat_push *p)
+static void put_ack(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
-    (void)w;
+    (void)e;
     jw_text(j, "request", slice_text(chat_command_word(p->request)));
     if (p->room)
         jw_text(j, "room", name_slice(&p->room->id));
     if (p->messages_n) {
         jw_base64url(j, "mid", SLICE(p->messages[0].mid));
         jw_int(j, "seq", (int64_t)p->messages[0].seq);
-        jw_time(j, "time", p->messages[0].time_s);
+        put_time(e, j, "time", p->messages[0].time_s);
     } else if (p->room) {
         jw_bool(j, "opened", p->room->open);
         jw_int(j, "presented", p->room->presenters_n);
@@ -219,9 +233,21 @@ static void put_ack(struct wire *w, struct jw *j, const struct chat_push *p)
     }
 }
 
+static void put_reauth_ok(const struct encoder *e, struct jw *j, const struct chat_push *p)
+{
+    (void)e;
+    jw_int(j, "expires", p->expires_s);
+}
+
+static void put_notice(const struct encoder *e, struct jw *j, const struct chat_push *p)
+{
+    (void)e;
+    jw_text(j, "text", p->text);
+}
+
 static const struct {
     const char *type;
-    void (*put)(struct wire *w, struct jw *j, const struct chat_push *p);
+    void (*put)(const struct encoder *e, struct jw *j, const struct chat_push *p);
 } pushes[] = {
     [PUSH_HANDSHAKE] = {"handshake",     put_online       },
     [PUSH_ONLINE] = {"online",        put_online       },
@@ -233,9 +259,11 @@ static const struct {
     [PUSH_DATA] = {"data",          put_data         },
     [PUSH_ERROR] = {"error",         put_error        },
     [PUSH_ACK] = {"ack",           put_ack          },
+    [PUSH_REAUTH_OK] = {"reauth_ok",     put_reauth_ok    },
+    [PUSH_NOTICE] = {"notice",        put_notice       },
 };
 
-static enum rc put_push(struct wire *w, const struct chat_push *push, struct buf *ret)
+static enum rc put_push(const struct encoder *e, const struct chat_push *push, struct buf *ret)
 {
     buf_reset(ret);
     struct jw j = jw_start(ret);
@@ -243,19 +271,21 @@ static enum rc put_push(struct wire *w, const struct chat_push *push, struct buf
     jw_text(&j, "type", slice_text(pushes[push->kind].type));
     if (push->label.n)
         jw_text(&j, "id", push->label);
-    jw_time(&j, "timestamp", push->time_s);
-    jw_text(&j, "service", name_slice(&w->options.service));
-    pushes[push->kind].put(w, &j, push);
+    put_time(e, &j, "timestamp", push->time_s);
+    jw_text(&j, "service", name_slice(&e->wire->options.service));
+    pushes[push->kind].put(e, &j, push);
     jw_close(&j, '}');
     return jw_end(&j);
 }
 
-enum rc wire_write(struct wire *w, const struct chat_push *push, struct buf *ret)
+enum rc wire_write(struct wire *w, const struct chat_push *push, enum wire_profile profile, struct buf *ret)
 {
-    TRY(put_push(w, push, ret));
+    const struct encoder e = {.wire = w, .profile = profile};
+
+    TRY(put_push(&e, push, ret));
     if (ret->n <= WIRE_JSON_MAX)
         return RC_OK;
     struct chat_push error = {
         .kind = PUSH_ERROR, .time_s = push->time_s, .label = push->label, .request = push->request, .code = CODE_LIMIT};
-    return put_push(w, &error, ret);
+    return put_push(&e, &error, ret);
 }

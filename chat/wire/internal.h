@@ -8,6 +8,7 @@
 #include "chat/wire/wire.h"
 #include "shared/base/json.h"
 #include "shared/crypto/box.h"
+#include "shared/crypto/record.h"
 #include "shared/ticket/authenticator.h"
 
 /* What one frame was decoded into; lives until the next one. */
@@ -32,17 +33,50 @@ struct wire {
     bool has_names;
 };
 
-struct wire_conn {
-    struct wire *wire;
-    bool authed;
+struct classic_conn {
     uint8_t key[BOX_KEY];
     struct stamps_window *stamps; /* of the ticket; NULL before login */
-    char *name;
+};
+
+#define SEALED_NONCE 32
+
+struct sealed_conn; /* sealed.c */
+
+struct wire_conn {
+    struct wire *wire;
+    enum wire_profile profile;
+    bool authed;
+    struct classic_conn classic;
+    struct sealed_conn *sealed; /* NULL: a classic one */
+    struct name *name;          /* of the client; NULL before login */
+    uint8_t client_id[ID_LEN];
     char address[ADDRESS_MAX];
 };
 
-/* login.c: checks the ticket and the authenticator of the login in w->scratch.json; fills w->scratch.login. */
-MUST enum rc login_check(struct wire_conn *c, int64_t time_s);
+/* What a login or a message refused for; sets the event to CHAT_REFUSED. */
+void wire_refuse(struct wire_conn *c, enum chat_code code, struct chat_event *ret);
+
+/* The `id` and the `type` of the message in w->scratch.json. Errors: MALFORMED. */
+MUST enum rc wire_read_type(struct scratch *s);
+
+/* A `from`, also one inside `message`, must be the client's own name. Errors: BAD_MATCH, MALFORMED. */
+MUST enum rc wire_check_from(const struct wire_conn *c);
+
+/* The ticket for this service of etype, and what holds for it at any time. Out: released with ticket_done(). */
+MUST enum rc wire_check_ticket(const struct wire_conn *c, struct slice text, enum etype etype, int64_t time_s,
+                               struct ticket *ret);
+
+/* Fills w->scratch.login from a good ticket and makes its client this connection's. */
+MUST enum rc wire_adopt(struct wire_conn *c, const struct ticket *t);
+
+/* classic.c and sealed.c: a message before and after login. ret is a CHAT_REFUSED already, with a code to change. */
+MUST enum rc classic_read(struct wire_conn *c, struct slice message, bool is_binary, int64_t time_s,
+                          struct chat_event *ret);
+MUST enum rc sealed_read(struct wire_conn *c, struct slice message, bool is_binary, int64_t time_s,
+                         struct chat_event *ret);
+MUST enum rc sealed_new(struct wire_conn *c);
+void sealed_free(struct sealed_conn *s);
+MUST enum rc sealed_seal(struct sealed_conn *s, struct slice json, struct buf *out);
 
 /* decode.c: reads the fields of `cmd` from w->scratch.json into w->scratch.request. CODE_COUNT: all is well. */
 enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd);

@@ -94,13 +94,23 @@ void wire_close(struct wire *w)
     free(w);
 }
 
-struct wire_conn *wire_conn_new(struct wire *w, const char *address)
+bool wire_allows(const struct wire *w, enum wire_profile profile)
+{
+    return (conf_profiles(w->options.conf) & (profile == WIRE_SEALED ? PROFILE_SEALED : PROFILE_CLASSIC)) != 0;
+}
+
+struct wire_conn *wire_conn_new(struct wire *w, enum wire_profile profile, const char *address)
 {
     struct wire_conn *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
     c->wire = w;
+    c->profile = profile;
     (void)snprintf(c->address, sizeof(c->address), "%s", address);
+    if (profile == WIRE_SEALED && sealed_new(c) != RC_OK) {
+        free(c);
+        return NULL;
+    }
     return c;
 }
 
@@ -108,10 +118,16 @@ void wire_conn_free(struct wire_conn *c)
 {
     if (!c)
         return;
-    stamps_release(c->stamps);
-    str_done(&c->name);
+    stamps_release(c->classic.stamps);
+    sealed_free(c->sealed);
+    free(c->name);
     wipe(c, sizeof(*c));
     free(c);
+}
+
+enum wire_profile wire_conn_profile(const struct wire_conn *c)
+{
+    return c->profile;
 }
 
 bool wire_conn_is_authed(const struct wire_conn *c)
@@ -121,7 +137,7 @@ bool wire_conn_is_authed(const struct wire_conn *c)
 
 struct slice wire_conn_name(const struct wire_conn *c)
 {
-    return c->name ? slice_text(c->name) : slice_of("", 0);
+    return c->name ? name_slice(c->name) : slice_of("", 0);
 }
 
 /* The label is read first, so that the refusal of everything else can carry it. */
@@ -138,7 +154,7 @@ static enum rc read_label(struct scratch *s)
     return RC_OK;
 }
 
-static enum rc read_type(struct scratch *s)
+enum rc wire_read_type(struct scratch *s)
 {
     struct slice word;
 
@@ -148,45 +164,11 @@ static enum rc read_type(struct scratch *s)
     return s->request.cmd == CMD_NONE ? RC_MALFORMED : RC_OK;
 }
 
-static void refuse(struct wire_conn *c, enum chat_code code, struct chat_event *ret)
+void wire_refuse(struct wire_conn *c, enum chat_code code, struct chat_event *ret)
 {
     ret->kind = CHAT_REFUSED;
     ret->code = code;
     ret->request = &c->wire->scratch.request;
-}
-
-/* Before login: plain JSON. */
-static enum rc read_plain(struct wire_conn *c, struct slice message, int64_t time_s, struct chat_event *ret)
-{
-    struct scratch *s = &c->wire->scratch;
-
-    refuse(c, CODE_MALFORMED, ret);
-    TRY(json_parse_object(message, JSON_DEPTH_CHAT, &s->json));
-    TRY(read_type(s));
-    if (s->request.cmd != CMD_LOGIN) {
-        ret->code = CODE_NOT_LOGGED_IN;
-        return RC_BAD_PREAUTH;
-    }
-    ret->code = CODE_LOGIN_FAILED;
-    TRY(login_check(c, time_s));
-    ret->kind = CHAT_LOGIN;
-    ret->login = &s->login;
-    return RC_OK;
-}
-
-/* The stamp: within the skew, and this frame not seen before under the ticket. */
-static enum rc check_stamp(struct wire_conn *c, const uint8_t digest[SHA256_LEN], int64_t time_s,
-                           enum chat_code *ret_code)
-{
-    int64_t stamp;
-
-    *ret_code = CODE_MALFORMED;
-    TRY(json_get_time(c->wire->scratch.json, "timestamp", &stamp));
-    *ret_code = CODE_SKEW;
-    TRY(skew_check(&c->wire->skew, stamp, time_s));
-    enum rc rc = stamps_check(c->stamps, stamp, digest, time_s);
-    *ret_code = rc == RC_REPEAT ? CODE_REPLAYED : CODE_RATE_LIMITED;
-    return rc;
 }
 
 static enum rc check_from(const struct wire_conn *c, const json_t *object)
@@ -201,8 +183,7 @@ static enum rc check_from(const struct wire_conn *c, const json_t *object)
     return slice_eq(name_slice(&name), wire_conn_name(c)) ? RC_OK : RC_BAD_MATCH;
 }
 
-/* A message may say its sender a second time inside. */
-static enum rc check_senders(const struct wire_conn *c)
+enum rc wire_check_from(const struct wire_conn *c)
 {
     const json_t *frame = c->wire->scratch.json, *inner = json_object_get(frame, "message");
 
@@ -210,36 +191,20 @@ static enum rc check_senders(const struct wire_conn *c)
     return json_is_object(inner) ? check_from(c, inner) : RC_OK;
 }
 
-/* After login: a box that holds JSON. */
-static enum rc read_sealed(struct wire_conn *c, struct slice message, int64_t time_s, struct chat_event *ret)
-{
-    struct scratch *s = &c->wire->scratch;
-    uint8_t digest[SHA256_LEN];
-
-    refuse(c, CODE_MALFORMED, ret);
-    TRY(box_open(c->key, message, &s->plain, digest));
-    TRY(json_parse_object(buf_slice(&s->plain), JSON_DEPTH_CHAT, &s->json));
-    enum rc typed = read_type(s);
-    TRY(check_stamp(c, digest, time_s, &ret->code));
-    ret->code = CODE_WRONG_FROM;
-    TRY(check_senders(c));
-    ret->code = CODE_MALFORMED;
-    TRY(typed);
-    ret->code = s->request.cmd == CMD_LOGIN ? CODE_LOGGED_IN : decode_fields(c, s->request.cmd);
-    if (ret->code != CODE_COUNT)
-        return RC_MALFORMED;
-    ret->kind = CHAT_REQUEST;
-    return RC_OK;
-}
-
-void wire_read(struct wire_conn *c, struct slice message, int64_t time_s, struct chat_event *ret, enum rc *ret_rc)
+void wire_read(struct wire_conn *c, struct slice message, bool is_binary, int64_t time_s, struct chat_event *ret,
+               enum rc *ret_rc)
 {
     *ret = (struct chat_event){0};
     scratch_reset(&c->wire->scratch);
-    *ret_rc = c->authed ? read_sealed(c, message, time_s, ret) : read_plain(c, message, time_s, ret);
+    wire_refuse(c, CODE_MALFORMED, ret);
+    *ret_rc =
+        c->sealed ? sealed_read(c, message, is_binary, time_s, ret) : classic_read(c, message, is_binary, time_s, ret);
 }
 
-enum rc wire_seal(struct wire_conn *c, struct slice json, struct buf *out)
+enum rc wire_seal(struct wire_conn *c, struct slice json, struct buf *out, bool *ret_binary)
 {
-    return c->authed ? box_seal(c->key, json, out) : buf_add(out, json);
+    *ret_binary = c->authed && c->sealed;
+    if (!c->authed)
+        return buf_add(out, json);
+    return c->sealed ? sealed_seal(c->sealed, json, out) : box_seal(c->classic.key, json, out);
 }

@@ -10,7 +10,7 @@
 
 #include "shared/base/buf.h"
 
-#define INNER_ANSWER_MAX (1024 * 1024) /* bytes of an answer's body */
+#define INNER_ANSWER_MAX (2 * 1024 * 1024) /* bytes of an answer's body */
 
 /*
  * In:     stop_fd - the wait ends with STOPPED when it becomes readable; -1: none

@@ -279,6 +279,15 @@ enum rc replay_check(struct replay *r, const uint8_t owner_id[ID_LEN], const uin
     return rc;
 }
 
+bool replay_has(struct replay *r, const uint8_t owner_id[ID_LEN], const uint8_t digest[SHA256_LEN])
+{
+    (void)pthread_mutex_lock(&r->lock);
+    struct owner *owner = owner_find(r, owner_id);
+    bool has = owner && is_seen(owner, digest);
+    (void)pthread_mutex_unlock(&r->lock);
+    return has;
+}
+
 size_t replay_count(struct replay *r)
 {
     (void)pthread_mutex_lock(&r->lock);

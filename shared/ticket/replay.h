@@ -42,6 +42,9 @@ enum rc replay_close(struct replay *r);
 MUST enum rc replay_check(struct replay *r, const uint8_t owner[ID_LEN], const uint8_t digest[SHA256_LEN],
                           int64_t until_s, int64_t now_s);
 
+/* Is (owner, digest) remembered? Remembers nothing. */
+bool replay_has(struct replay *r, const uint8_t owner[ID_LEN], const uint8_t digest[SHA256_LEN]);
+
 size_t replay_count(struct replay *r);
 
 #endif

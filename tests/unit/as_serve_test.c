@@ -27,12 +27,17 @@ static int64_t fake_clock(void)
     return now_s;
 }
 
+static int64_t fake_ticks(void)
+{
+    return 0;
+}
+
 static void audit(void *ctx, const struct as_event *event)
 {
     (void)ctx;
     audited.n++;
     audited.rc = event->rc;
-    audited.has_ticket = event->ticket != NULL;
+    audited.has_ticket = event->out != NULL;
 }
 
 static void add_user(const char *text, struct key *ret)
@@ -57,8 +62,8 @@ static int start(void **state)
     pool_init(&pool);
     pool_put(&pool, store);
     now_s = NOW;
-    env = (struct as_env){.conf = &conf, .stores = &pool, .clock = fake_clock, .audit = audit};
-    assert_ok(key_random(ETYPE_AES128_CBC, 0, 0, &env.decoy));
+    env = (struct as_env){.conf = &conf, .stores = &pool, .clock = fake_clock, .ticks = fake_ticks, .audit = audit};
+    assert_ok(as_env_open(&env));
     assert_ok(replay_open(NULL, REPLAY_JOURNAL, NOW, &env.replay, &clean));
     memset(&audited, 0, sizeof audited);
     return 0;
@@ -68,6 +73,7 @@ static int stop(void **state)
 {
     (void)state;
     assert_ok(replay_close(env.replay));
+    as_env_close(&env);
     assert_ptr_equal(pool_drain(&pool), store);
     pool_done(&pool);
     as_store_close(store);
@@ -78,7 +84,11 @@ static int stop(void **state)
 /* Serves the box for a login; the answer's body goes to ret_body when that is not NULL. */
 static enum rc serve_box(const char *login, const struct buf *box, struct buf *ret_body)
 {
-    const struct as_req req = {slice_text(login), buf_slice(box), "192.0.2.7", "op"};
+    const struct as_req req = {.profile = ETYPE_AES128_CBC,
+                               .login = slice_text(login),
+                               .encrypted = buf_slice(box),
+                               .address = "192.0.2.7",
+                               .op_id = "op"};
     struct as_rep rep = {0};
     unsigned before = audited.n;
 

@@ -129,7 +129,7 @@ static json_t *written(const struct chat_push *push)
     AUTO(buf_done) struct buf text = {0};
     json_error_t error;
 
-    assert_ok(wire_write(bench->kit->wire, push, &text));
+    assert_ok(wire_write(bench->kit->wire, push, WIRE_CLASSIC, &text));
     assert_true(text.n <= WIRE_JSON_MAX);
     json_t *j = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &error);
     if (!j)
@@ -335,13 +335,14 @@ static void push__of_the_largest_size_fits_a_frame(void **state)
 {
     struct wire_kit *kit = bench->kit;
     AUTO(buf_done) struct buf json = {0}, frame = {0};
+    bool is_binary;
 
     (void)state;
     assert_ok(kit_login(kit));
     assert_ok(buf_reserve(&json, WIRE_JSON_MAX));
     memset(json.p, 'x', WIRE_JSON_MAX);
     json.n = WIRE_JSON_MAX;
-    assert_ok(wire_seal(kit->conn, buf_slice(&json), &frame));
+    assert_ok(wire_seal(kit->conn, buf_slice(&json), &frame, &is_binary));
     assert_true(frame.n <= 1048576);
 }
 

@@ -42,7 +42,7 @@ static inline void kit_start(struct wire_kit *kit)
                                    .started_s = kit->started_s};
 
     assert_ok(wire_open(&options, &kit->wire));
-    kit->conn = wire_conn_new(kit->wire, "127.0.0.1");
+    kit->conn = wire_conn_new(kit->wire, WIRE_CLASSIC, "127.0.0.1");
     assert_non_null(kit->conn);
 }
 
@@ -57,7 +57,7 @@ static inline void kit_stop(struct wire_kit *kit)
 static inline void kit_new_conn(struct wire_kit *kit)
 {
     wire_conn_free(kit->conn);
-    kit->conn = wire_conn_new(kit->wire, "127.0.0.1");
+    kit->conn = wire_conn_new(kit->wire, WIRE_CLASSIC, "127.0.0.1");
     assert_non_null(kit->conn);
 }
 
@@ -143,7 +143,7 @@ static inline struct buf kit_authenticator(const struct key *session, const char
 static inline enum rc kit_read(struct wire_kit *kit, struct slice message, int64_t now_s)
 {
     enum rc rc;
-    wire_read(kit->conn, message, now_s, &kit->event, &rc);
+    wire_read(kit->conn, message, false, now_s, &kit->event, &rc);
     assert_true((rc == RC_OK) == (kit->event.kind != CHAT_REFUSED));
     return rc;
 }
