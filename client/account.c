@@ -317,6 +317,27 @@ static enum rc registration_keys(struct kerb *k, const struct registration *r, c
     return client_seal(k, &s, buf_slice(&plain), out);
 }
 
+static enum rc registration_refused(struct kerb *k, const struct registration *r, const struct reply *reply)
+{
+    static const struct {
+        const char *code, *sentence;
+    } reasons[] = {
+        {"exists", "this name is taken, perhaps spelled with other capitals"                            },
+        {"closed", "the realm takes no registrations of this kind: ask its administrator for an account"},
+        {"policy", "the realm does not take keys of this strength: one of us is older"                  },
+    };
+    struct slice code;
+
+    if (r->has_code && reply_is_error(reply, "KDC_ERR_PREAUTH_FAILED"))
+        return client_fail(k, KERB_REFUSED,
+                           "the code is not known, was used, is older than an hour, or is for another name");
+    bool has = json_get_text(reply->json, "code", &code) == RC_OK;
+    for (size_t i = 0; has && i < ARRAY_LEN(reasons); i++)
+        if (slice_eq(code, slice_text(reasons[i].code)))
+            return client_fail(k, KERB_POLICY, "%s", reasons[i].sentence);
+    return client_refused(k, reply);
+}
+
 static enum rc registration_post(struct kerb *k, const struct registration *r, const struct new_keys *keys)
 {
     AUTO(buf_done) struct buf text = {0}, request = {0};
@@ -335,7 +356,7 @@ static enum rc registration_post(struct kerb *k, const struct registration *r, c
                  r->has_code ? "sealed under the code's key, label new-keys, bound to the body"
                              : "protected by TLS alone");
     TRY(client_post(k, REGISTER_PATH, buf_slice(&request), &reply));
-    return reply.is_ok ? RC_OK : client_refused(k, &reply);
+    return reply.is_ok ? RC_OK : registration_refused(k, r, &reply);
 }
 
 static enum rc do_register(struct kerb *k, struct registration *r, struct slice password)
