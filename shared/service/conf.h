@@ -92,6 +92,13 @@ const char *profile_name(enum etype etype);
 MUST enum rc conf_profiles_parse(const char *text, unsigned *ret);
 unsigned conf_profiles(const struct conf *conf); /* of a configuration that was read */
 
+/*
+ * Seconds after which no ticket that is issued now can be alive anywhere: the longest lifetime of that kind, and what
+ * the clocks of two servers may differ. Keys that are out of use are kept for so long.
+ */
+int64_t conf_service_ticket_s(const struct conf *conf);
+int64_t conf_tgt_s(const struct conf *conf);
+
 /* The defaults. */
 void conf_default(struct conf *ret);
 
