@@ -2,7 +2,8 @@
  * kerb-as: the Authentication Server.
  *
  * Threads: main waits for signals; the HTTP server's workers (as.threads) run as_login_post, each with a store handle
- * borrowed from the pool. The replay cache locks itself; all else in the environment is read only while they run.
+ * borrowed from the pool; the log has a thread that writes. The replay cache locks itself; all else in the environment
+ * is read only while they run.
  */
 #include <stdio.h>
 #include <string.h>
@@ -112,11 +113,13 @@ static int serve(struct daemon *d)
     if (listen_on_port(d) != 0)
         return 1;
     tell_listening(d);
+    log_start();
     while (lifecycle_wait(1000) != WAKE_STOP)
         ; /* users and TGS keys are read from the database: nothing to reload */
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, DRAIN_MS);
     log_note(LOG_INFO, "stopped", "asked to");
+    log_stop();
     return 0;
 }
 
