@@ -226,11 +226,13 @@ static int serve(struct daemon *d)
     if (listen_on_port(d) != 0)
         return 1;
     tell_listening(d);
+    log_start();
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
         refresh_keys(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, atomic_load(&d->hurry) ? 0 : DRAIN_MS);
     log_note(LOG_INFO, "stopped", "asked to");
+    log_stop();
     return 0;
 }
 
