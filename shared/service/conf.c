@@ -222,7 +222,7 @@ static bool is_listen(const char *text)
 
 static bool is_inner(const char *text)
 {
-    return text[0] == 0 || inner_is_loopback(text);
+    return text[0] == 0 || listen_is_loopback(text);
 }
 
 static bool is_name(const char *text)
