@@ -3,10 +3,12 @@
  *
  * Threads: main waits for signals; the HTTP server's workers (as.threads) run as_login_post, each with a store handle
  * borrowed from the pool. The replay cache locks itself; all else in the environment is read only while they run.
+ * The inner listener has a thread for each of its connections; the feed has a store handle of its own.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "as/feed.h"
 #include "as/login.h"
 #include "shared/service/lifecycle.h"
 
@@ -19,6 +21,9 @@ struct daemon {
     struct as_env env;
     struct http_route routes[1];
     struct http *http;
+    struct as_feed feed;
+    struct inner_route inner_routes[1];
+    struct inner *inner;
 };
 
 static int fail(const char *what, const char *why)
@@ -99,6 +104,34 @@ static int listen_on_port(struct daemon *d)
     return 0;
 }
 
+/* The feed of changes, for the TGS. */
+static int open_inner(struct daemon *d)
+{
+    AUTO(buf_done) struct buf error = {0};
+    struct as_store *store;
+
+    if (!d->conf.as_inner[0])
+        return 0;
+    enum rc rc = as_store_open(&d->conf, DB_READ, &store);
+    if (rc == RC_OK)
+        rc = as_feed_open(&d->conf, store, clock_s, &d->feed);
+    if (rc != RC_OK)
+        return fail("feed", rc_text(rc));
+    d->inner_routes[0] = (struct inner_route){"POST", FEED_PATH, feed_server_post, d->feed.server};
+    rc = inner_start(d->conf.as_inner, d->inner_routes, ARRAY_LEN(d->inner_routes), &d->inner, &error);
+    if (rc != RC_OK)
+        return fail(d->conf.as_inner, error.n ? buf_cstr(&error) : rc_text(rc));
+    return 0;
+}
+
+static void close_inner(struct daemon *d)
+{
+    as_feed_stop(&d->feed);
+    inner_stop(d->inner);
+    d->inner = NULL;
+    as_feed_close(&d->feed);
+}
+
 static void tell_listening(const struct daemon *d)
 {
     const char *colon = strrchr(d->conf.as_listen, ':');
@@ -108,6 +141,8 @@ static void tell_listening(const struct daemon *d)
     log_begin(&line, LOG_INFO, "listening");
     log_slice(&line, "address", slice_of(d->conf.as_listen, address_n));
     log_num(&line, "port", http_port(d->http));
+    if (d->inner)
+        log_num(&line, "inner_port", inner_port(d->inner));
     log_end(&line);
     lifecycle_notify("READY=1");
 }
@@ -119,19 +154,21 @@ static int serve(struct daemon *d)
     if (prepare(d, start_s) != 0)
         return 1;
     lifecycle_wait_second(start_s);
-    if (listen_on_port(d) != 0)
+    if (open_inner(d) != 0 || listen_on_port(d) != 0)
         return 1;
     tell_listening(d);
     while (lifecycle_wait(1000) != WAKE_STOP)
         ; /* users and TGS keys are read from the database: nothing to reload */
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, DRAIN_MS);
+    close_inner(d);
     log_note(LOG_INFO, "stopped", "asked to");
     return 0;
 }
 
 static int finish(struct daemon *d, int status)
 {
+    close_inner(d); /* once more, where the start failed */
     enum rc rc = replay_close(d->env.replay);
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         as_store_close(s);

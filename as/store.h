@@ -19,6 +19,7 @@
 #include "shared/crypto/userkey.h"
 #include "shared/db/rewrap.h"
 #include "shared/service/conf.h"
+#include "shared/service/feed.h"
 
 #define AS_TGS_NAME "tgs" /* the TGS's principal, as the protocol calls it */
 
@@ -171,22 +172,10 @@ MUST enum rc as_store_code_use(struct as_store *s, const uint8_t id[ONECODE_ID_L
 #define AS_FEED_ORDER_S  60            /* an order that was not fetched by then is not carried out any more */
 #define AS_FEED_ROTATE_S 3600          /* the same for a rotation */
 #define AS_FEED_KEEP_S   (366 * 86400) /* an epoch: longer than any ticket can be renewed */
-#define AS_FEED_TEXT_MAX 1024          /* bytes of a notice */
-
-enum as_feed_kind {
-    AS_FEED_EPOCH,    /* tickets of this client with a lower epoch are worth nothing */
-    AS_FEED_KICK,     /* end this client's sessions */
-    AS_FEED_NOTICE,   /* tell everybody a text */
-    AS_FEED_DRAIN,    /* a daemon ends as on SIGTERM */
-    AS_FEED_SHUTDOWN, /* the same without grace */
-    AS_FEED_ROTATE,   /* a service gets its next key; "tgs": this version of the TGS key is new */
-    AS_FEED_KINDS,
-};
-const char *as_feed_kind_name(enum as_feed_kind kind);
 
 struct as_feed_item {
     int64_t seq, time_s; /* given by the store */
-    enum as_feed_kind kind;
+    enum feed_kind kind;
     uint8_t client_id[ID_LEN]; /* EPOCH, KICK */
     uint32_t number;           /* EPOCH: the epoch; ROTATE of the TGS: the version */
     struct slice text;         /* NOTICE: the text; DRAIN, SHUTDOWN: the daemon; ROTATE: the service */

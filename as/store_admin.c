@@ -142,7 +142,7 @@ enum rc as_store_ensure_decoy(struct as_store *s)
 
 enum rc as_raise_epoch(struct as_store *s, struct as_principal *p, int64_t now_s)
 {
-    struct as_feed_item item = {.kind = AS_FEED_EPOCH, .number = ++p->epoch};
+    struct as_feed_item item = {.kind = FEED_EPOCH, .number = ++p->epoch};
 
     memcpy(item.client_id, p->client_id, ID_LEN);
     TRY(db_bind_int(s->st[ST_RAISE_EPOCH], 2, p->epoch));

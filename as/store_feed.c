@@ -3,28 +3,17 @@
 
 #include <string.h>
 
-static const struct {
-    const char *name;
-    int64_t counts_s; /* seconds that an item is told for */
-} kinds[AS_FEED_KINDS] = {
-    [AS_FEED_EPOCH] = {"epoch",    AS_FEED_KEEP_S  },
-      [AS_FEED_KICK] = {"kick",     AS_FEED_ORDER_S },
-    [AS_FEED_NOTICE] = {"notice",   AS_FEED_ORDER_S },
-      [AS_FEED_DRAIN] = {"drain",    AS_FEED_ORDER_S },
-    [AS_FEED_SHUTDOWN] = {"shutdown", AS_FEED_ORDER_S },
-      [AS_FEED_ROTATE] = {"rotate",   AS_FEED_ROTATE_S},
+/* Seconds that an item is told for. The kinds' numbers stand in the file: new ones come at the end. */
+static const int64_t counts_s[FEED_KINDS] = {
+    [FEED_EPOCH] = AS_FEED_KEEP_S,  [FEED_KICK] = AS_FEED_ORDER_S,     [FEED_NOTICE] = AS_FEED_ORDER_S,
+    [FEED_DRAIN] = AS_FEED_ORDER_S, [FEED_SHUTDOWN] = AS_FEED_ORDER_S, [FEED_ROTATE] = AS_FEED_ROTATE_S,
 };
-
-const char *as_feed_kind_name(enum as_feed_kind kind)
-{
-    return (size_t)kind < AS_FEED_KINDS ? kinds[kind].name : "?";
-}
 
 enum rc as_feed_append(struct as_store *s, const struct as_feed_item *item, int64_t now_s)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_FEED_ADD];
 
-    if (item->text.n > AS_FEED_TEXT_MAX || (size_t)item->kind >= AS_FEED_KINDS)
+    if (item->text.n > FEED_TEXT_MAX || (size_t)item->kind >= FEED_KINDS)
         return RC_LIMIT;
     TRY(as_run_on(s, ST_FEED_PURGE, now_s - AS_FEED_KEEP_S));
     TRY(db_bind_int(st, 1, now_s));
@@ -56,12 +45,12 @@ static enum rc read_item(sqlite3_stmt *st, struct as_feed_item *ret)
     int64_t kind = db_int(st, 2);
     struct slice id = db_blob(st, 3);
 
-    if (kind < 0 || kind >= AS_FEED_KINDS || id.n != ID_LEN)
+    if (kind < 0 || kind >= FEED_KINDS || id.n != ID_LEN)
         return RC_DB;
     *ret = (struct as_feed_item){
         .seq = db_int(st, 0),
         .time_s = db_int(st, 1),
-        .kind = (enum as_feed_kind)kind,
+        .kind = (enum feed_kind)kind,
         .number = (uint32_t)db_int(st, 4),
         .text = db_text(st, 5),
     };
@@ -86,7 +75,7 @@ enum rc as_store_feed(struct as_store *s, int64_t after, unsigned limit, int64_t
         if (!more)
             break;
         TRY(read_item(st, &item));
-        if (item.time_s >= now_s - kinds[item.kind].counts_s)
+        if (item.time_s >= now_s - counts_s[item.kind])
             TRY(each(ctx, &item));
         seq = item.seq;
     }

@@ -41,7 +41,7 @@ static enum rc next_tgs_key(struct as_store *s, int64_t valid_from_s, struct key
 
 static enum rc rotate_tgs_key(struct as_store *s, int64_t valid_from_s, int64_t now_s, struct key *ret)
 {
-    struct as_feed_item item = {.kind = AS_FEED_ROTATE, .text = slice_text(AS_TGS_NAME)};
+    struct as_feed_item item = {.kind = FEED_ROTATE, .text = slice_text(AS_TGS_NAME)};
 
     TRY(next_tgs_key(s, valid_from_s, ret));
     TRY(insert_tgs_key(s, ret));

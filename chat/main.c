@@ -106,7 +106,7 @@ static int open_edge(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
     const struct edge_options options = {
-        .conf = &d->conf, .chat = d->chat, .wire = d->wire, .store = d->store, .keytab = d->keytab};
+        .conf = &d->conf, .chat = d->chat, .wire = d->wire, .store = d->store, .keytab_path = d->keytab_path, .keytab = d->keytab};
 
     lifecycle_wait_second(start_s);
     enum rc rc = edge_open(&options, &d->edge, &error);

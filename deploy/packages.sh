@@ -75,3 +75,14 @@ need_packages()
         return 3
     fi
 }
+
+# leave_root CHECKOUT COMMAND...: with sudo, root is for the packages only. When the checkout belongs to the user who
+# called sudo, starts over as that user; else returns.
+leave_root()
+{
+    if [ "$(id -u)" = 0 ] && [ "${SUDO_UID:-0}" != 0 ] && [ "$(stat -c %u "$1")" = "$SUDO_UID" ]; then
+        shift
+        exec setpriv --reuid "$SUDO_UID" --regid "$SUDO_GID" --init-groups env HOME="$(getent passwd "$SUDO_UID" | cut -d : -f 6)" \
+            "$@"
+    fi
+}

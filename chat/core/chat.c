@@ -23,7 +23,8 @@ static void (*const done[])(struct chat *chat, struct chat_job *job) = {
     [JOB_ADD_USER] = done_add_user,       [JOB_ADD_ROOM] = done_add_room,
     [JOB_ADD_MESSAGE] = done_add_message, [JOB_LEAVE] = done_leave,
     [JOB_DELETE_ROOM] = done_delete_room, [JOB_DROP_SHARE] = done_drop_share,
-    [JOB_SAVE_DATA] = done_save_data,     [JOB_LOAD_DATA] = done_load_data,
+    [JOB_SAVE_DATA] = done_save_data,     [JOB_HEARD] = done_heard,
+    [JOB_RAISE_EPOCH] = done_raise_epoch, [JOB_LOAD_DATA] = done_load_data,
     [JOB_LOAD_SHARES] = done_load_shares, [JOB_LOAD_HISTORY] = done_load_history,
 };
 
@@ -40,6 +41,7 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     RB_INIT(&chat->users_by_id);
     RB_INIT(&chat->users_by_name);
     RB_INIT(&chat->users_online);
+    RB_INIT(&chat->epochs_by_id);
     RB_INIT(&chat->rooms_by_id);
     RB_INIT(&chat->rooms_by_uid);
     TAILQ_INIT(&chat->presence);
@@ -102,7 +104,7 @@ static void logged_in(struct chat *chat, struct chat_conn *conn, const struct ch
 {
     struct chat_user *user = known_user(chat, login);
 
-    if (login->epoch < user->epoch) {
+    if (login->epoch < epoch_of(chat, user->client_id)) {
         act_close(chat, conn, CLOSE_CUT_OFF);
         return;
     }
@@ -127,7 +129,7 @@ static void reauthenticated(struct chat *chat, struct chat_conn *conn, const str
 {
     struct chat_push *push = push_new(chat, PUSH_REAUTH_OK);
 
-    if (login->epoch < conn->user->epoch) {
+    if (login->epoch < epoch_of(chat, conn->user->client_id)) {
         act_close(chat, conn, CLOSE_CUT_OFF);
         return;
     }
@@ -174,10 +176,21 @@ static void cut_off(struct chat *chat, const struct chat_event *ev)
 {
     struct chat_user *user = user_by_id(chat, ev->client_id);
 
-    if (!user || ev->epoch <= user->epoch)
+    if (!epoch_raise(chat, ev->client_id, ev->epoch))
         return;
-    user->epoch = ev->epoch;
-    end_connections(chat, user);
+    struct chat_job *job = job_new(JOB_RAISE_EPOCH);
+    memcpy(job->who, ev->client_id, ID_LEN);
+    job->epoch = ev->epoch;
+    act_job(chat, job);
+    if (user)
+        end_connections(chat, user);
+}
+
+static void heard(struct chat *chat, const struct chat_event *ev)
+{
+    struct chat_job *job = job_new(JOB_HEARD);
+    job->feed_seq = ev->feed_seq;
+    act_job(chat, job);
 }
 
 static void kick(struct chat *chat, const struct chat_event *ev)
@@ -268,6 +281,9 @@ static void dispatch(struct chat *chat, struct chat_event *ev)
     case CHAT_NOTICE:
         notice(chat, ev);
         break;
+    case CHAT_HEARD:
+        heard(chat, ev);
+        break;
     case CHAT_TICK:
         break;
     }
@@ -292,6 +308,14 @@ int64_t chat_deadline(const struct chat *chat)
     int64_t presence = presence_deadline(chat);
 
     return conn && conn->deadline_ms < presence ? conn->deadline_ms : presence;
+}
+
+void chat_count(const struct chat *chat, struct chat_counts *ret)
+{
+    *ret = (struct chat_counts){.connections = chat->conns_n,
+                                .authed = chat->authed_n,
+                                .rooms_open = chat->open_n,
+                                .rooms_closed = chat->rooms_n - chat->open_n};
 }
 
 size_t chat_connections(const struct chat *chat)

@@ -76,6 +76,7 @@ enum chat_event_kind {
     CHAT_CUT_OFF,      /* client_id, epoch: tickets of a lower epoch are worth nothing any more */
     CHAT_KICK,         /* client_id: end his connections, not his tickets */
     CHAT_NOTICE,       /* text: to everybody who understands it */
+    CHAT_HEARD,        /* feed_seq: the feed was heard up to there; stored behind what it said */
     CHAT_DONE,         /* job: the core's again */
     CHAT_TICK,         /* the time that chat_deadline() told has come */
 };
@@ -104,6 +105,7 @@ struct chat_event {
     struct chat_job *job;
     const uint8_t *client_id; /* CHAT_CUT_OFF, CHAT_KICK: ID_LEN bytes */
     uint32_t epoch;
+    uint64_t feed_seq; /* CHAT_HEARD */
     struct slice text; /* CHAT_NOTICE */
 };
 
@@ -189,6 +191,13 @@ void chat_free(struct chat *chat); /* wipes all keys; accepts NULL */
  */
 MUST enum rc chat_restore_user(struct chat *chat, const uint8_t client_id[ID_LEN], const struct name *name);
 
+/* Epochs that were heard, and where the feed stood then. */
+MUST enum rc chat_restore_epoch(struct chat *chat, const uint8_t client_id[ID_LEN], uint32_t epoch);
+void chat_restore_feed(struct chat *chat, uint64_t seq);
+
+/* Up to where the feed was heard and what it said is stored. */
+uint64_t chat_feed_seq(const struct chat *chat);
+
 struct chat_restore_member {
     uint8_t client_id[ID_LEN];
     uint16_t number;
@@ -219,7 +228,11 @@ int64_t chat_deadline(const struct chat *chat);
 /* The `online` of a connection as of now, for ACT_ONLINE. Of one that is closing, without rooms (user is NULL). */
 void chat_online_push(const struct chat *chat, const struct chat_conn *conn, int64_t time_s, struct chat_push *ret);
 
-/* Counts for logs and tests. */
+/* Counts for logs, metrics and tests. */
+struct chat_counts {
+    size_t connections, authed, rooms_open, rooms_closed;
+};
+void chat_count(const struct chat *chat, struct chat_counts *ret);
 size_t chat_rooms(const struct chat *chat);
 size_t chat_connections(const struct chat *chat);
 

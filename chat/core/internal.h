@@ -13,6 +13,7 @@ RB_HEAD(conns_by_deadline, chat_conn);
 RB_HEAD(users_by_id, chat_user);
 RB_HEAD(users_by_name, chat_user);
 RB_HEAD(users_online, chat_user);
+RB_HEAD(epochs_by_id, chat_epoch);
 RB_HEAD(rooms_by_id, chat_room);
 RB_HEAD(rooms_by_uid, chat_room);
 
@@ -33,9 +34,11 @@ struct chat {
     struct users_by_id users_by_id;
     struct users_by_name users_by_name;
     struct users_online users_online;
+    struct epochs_by_id epochs_by_id;
+    uint64_t feed_seq;
     struct rooms_by_id rooms_by_id;
     struct rooms_by_uid rooms_by_uid;
-    size_t conns_n, rooms_n;
+    size_t conns_n, rooms_n, open_n; /* open_n: rooms that can be read now */
     uint64_t serials, pings;
 
     /* presence: logged-in connections in the order in which they were last told */
@@ -97,6 +100,11 @@ struct chat_user *user_by_name(const struct chat *chat, struct slice name);
 struct chat_user *user_add(struct chat *chat, const uint8_t id[ID_LEN], const struct name *name);
 struct chat_conn *conn_by_serial(const struct chat *chat, uint64_t serial); /* NULL also when it is closing */
 struct chat_conn *conn_add(struct chat *chat, void *edge);
+/* 0 unless a higher one was heard. raise: false when it is no news, or stored already. */
+uint32_t epoch_of(const struct chat *chat, const uint8_t id[ID_LEN]);
+bool epoch_raise(struct chat *chat, const uint8_t id[ID_LEN], uint32_t epoch);
+void done_raise_epoch(struct chat *chat, struct chat_job *job);
+void done_heard(struct chat *chat, struct chat_job *job);
 void conn_set_deadline(struct chat *chat, struct chat_conn *conn, int64_t deadline_ms);
 struct chat_conn *conn_first_deadline(const struct chat *chat);
 void conn_join(struct chat *chat, struct chat_conn *conn, struct chat_user *user);
@@ -148,6 +156,7 @@ void quorum_split(struct chat *chat, struct chat_job *job);
 void quorum_arrived(struct chat_user *user);                     /* his first connection */
 void quorum_departed(struct chat *chat, struct chat_user *user); /* his last one is gone */
 void quorum_removed(struct chat *chat, struct chat_member *member);
+void room_set_open(struct chat *chat, struct chat_room *room, bool is_open);
 void room_close(struct chat *chat, struct chat_room *room, const char *reason);
 void cmd_go_room(const struct call *c);
 void cmd_secret(const struct call *c);

@@ -21,6 +21,8 @@ enum chat_job_kind {
     JOB_DELETE_ROOM,  /* the room and all that belongs to it */
     JOB_DROP_SHARE,   /* who has received his share of room: the pending row is erased from the file */
     JOB_SAVE_DATA,    /* who's value under key; rc LIMIT when he has no room left */
+    JOB_RAISE_EPOCH,  /* who's tickets below epoch are worth nothing */
+    JOB_HEARD,        /* the feed was heard up to feed_seq; a number below the last one is taken, too */
     JOB_LOAD_DATA,    /* who's value under key, or all of them */
     JOB_LOAD_SHARES,  /* who's shares that were never delivered */
     JOB_LOAD_HISTORY, /* messages of room: the newest, within limits; oldest first */
@@ -68,9 +70,10 @@ struct chat_job {
     size_t members_n;
     struct chat_message_row message;
     struct buf key, value; /* SAVE_DATA, LOAD_DATA (empty key: all of them) */
-    uint64_t data_max;     /* SAVE_DATA: bytes that `who` may have stored, keys included */
-    uint32_t rows_max;     /* LOAD_HISTORY */
-    uint64_t bytes_max;    /* LOAD_HISTORY: of sealed text */
+    uint64_t feed_seq;
+    uint64_t data_max;  /* SAVE_DATA: bytes that `who` may have stored, keys included */
+    uint32_t rows_max;  /* LOAD_HISTORY */
+    uint64_t bytes_max; /* LOAD_HISTORY: of sealed text */
 
     /* results */
     enum rc rc;

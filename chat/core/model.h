@@ -35,14 +35,21 @@ struct chat_conn {
     int64_t *errors_ms;      /* when: the last CHAT_ERRORS_MAX of them, in a ring; NULL: none yet */
 };
 
+/* Of any principal of whom one was heard, also of somebody who never came here. */
+struct chat_epoch {
+    RB_ENTRY(chat_epoch) by_id;
+    uint8_t client_id[ID_LEN];
+    uint32_t epoch; /* tickets of a lower one are worth nothing */
+    bool stored;
+};
+
 struct chat_user {
     RB_ENTRY(chat_user)
     by_id, by_name, in_online;
     uint8_t client_id[ID_LEN];
     struct name name;
-    uint32_t epoch; /* tickets of a lower one are worth nothing */
-    bool stored;    /* the store has him */
-    bool has_name;  /* the newest client id of that name; an older one is a deleted principal's */
+    bool stored;   /* the store has him */
+    bool has_name; /* the newest client id of that name; an older one is a deleted principal's */
     TAILQ_HEAD(, chat_conn) conns;
     uint32_t conns_n;
     TAILQ_HEAD(, chat_member) rooms; /* rooms that are live */

@@ -26,6 +26,11 @@ static int cmp_id(const struct chat_user *a, const struct chat_user *b)
     return memcmp(a->client_id, b->client_id, ID_LEN);
 }
 
+static int cmp_epoch_id(const struct chat_epoch *a, const struct chat_epoch *b)
+{
+    return memcmp(a->client_id, b->client_id, ID_LEN);
+}
+
 static int cmp_name(const struct chat_user *a, const struct chat_user *b)
 {
     return slice_cmp(name_slice(&a->name), name_slice(&b->name));
@@ -41,6 +46,7 @@ TREE_GENERATE(conns_by_serial, chat_conn, by_serial, cmp_serial)
 TREE_GENERATE(conns_by_deadline, chat_conn, by_deadline, cmp_deadline)
 TREE_GENERATE(users_by_id, chat_user, by_id, cmp_id)
 TREE_GENERATE(users_by_name, chat_user, by_name, cmp_name)
+TREE_GENERATE(epochs_by_id, chat_epoch, by_id, cmp_epoch_id)
 TREE_GENERATE(users_online, chat_user, in_online, cmp_online)
 
 struct chat_user *user_by_id(const struct chat *chat, const uint8_t id[ID_LEN])
@@ -48,6 +54,67 @@ struct chat_user *user_by_id(const struct chat *chat, const uint8_t id[ID_LEN])
     struct chat_user key;
     memcpy(key.client_id, id, ID_LEN);
     return RB_FIND(users_by_id, TREE_CONST(users_by_id, &chat->users_by_id), &key);
+}
+
+static struct chat_epoch *find_epoch(const struct chat *chat, const uint8_t id[ID_LEN])
+{
+    struct chat_epoch key;
+    memcpy(key.client_id, id, ID_LEN);
+    return RB_FIND(epochs_by_id, TREE_CONST(epochs_by_id, &chat->epochs_by_id), &key);
+}
+
+uint32_t epoch_of(const struct chat *chat, const uint8_t id[ID_LEN])
+{
+    const struct chat_epoch *e = find_epoch(chat, id);
+    return e ? e->epoch : 0;
+}
+
+bool epoch_raise(struct chat *chat, const uint8_t id[ID_LEN], uint32_t epoch)
+{
+    struct chat_epoch *e = find_epoch(chat, id);
+
+    if (epoch < (e ? e->epoch : 1))
+        return false;
+    if (!e) {
+        e = calloc(1, sizeof(*e));
+        if (!e)
+            abort();
+        memcpy(e->client_id, id, ID_LEN);
+        RB_INSERT(epochs_by_id, &chat->epochs_by_id, e);
+    }
+    e->stored = e->stored && e->epoch == epoch;
+    e->epoch = epoch;
+    return !e->stored;
+}
+
+enum rc chat_restore_epoch(struct chat *chat, const uint8_t client_id[ID_LEN], uint32_t epoch)
+{
+    if (epoch_raise(chat, client_id, epoch))
+        find_epoch(chat, client_id)->stored = true;
+    return RC_OK;
+}
+
+void chat_restore_feed(struct chat *chat, uint64_t seq)
+{
+    chat->feed_seq = seq;
+}
+
+uint64_t chat_feed_seq(const struct chat *chat)
+{
+    return chat->feed_seq;
+}
+
+/* What could not be stored is stored when the feed tells it again. */
+void done_raise_epoch(struct chat *chat, struct chat_job *job)
+{
+    struct chat_epoch *e = find_epoch(chat, job->who);
+    e->stored = job->rc == RC_OK && job->epoch == e->epoch;
+}
+
+void done_heard(struct chat *chat, struct chat_job *job)
+{
+    if (job->rc == RC_OK)
+        chat->feed_seq = job->feed_seq;
 }
 
 struct chat_user *user_by_name(const struct chat *chat, struct slice name)
@@ -158,7 +225,12 @@ void people_free(struct chat *chat)
 {
     struct chat_conn *conn;
     struct chat_user *user;
+    struct chat_epoch *epoch;
 
+    while ((epoch = RB_MIN(epochs_by_id, &chat->epochs_by_id))) {
+        RB_REMOVE(epochs_by_id, &chat->epochs_by_id, epoch);
+        free(epoch);
+    }
     while ((conn = RB_MIN(conns_by_serial, &chat->conns_by_serial))) {
         RB_REMOVE(conns_by_serial, &chat->conns_by_serial, conn);
         free(conn->errors_ms);

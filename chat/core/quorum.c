@@ -83,11 +83,18 @@ static void close_without_quorum(struct chat *chat, struct chat_room *room)
         room_close(chat, room, "quorum_lost");
 }
 
+void room_set_open(struct chat *chat, struct chat_room *room, bool is_open)
+{
+    if (is_open != room->open)
+        chat->open_n += is_open ? 1 : (size_t)-1;
+    room->open = is_open;
+}
+
 void room_close(struct chat *chat, struct chat_room *room, const char *reason)
 {
     struct chat_member *m;
 
-    room->open = false;
+    room_set_open(chat, room, false);
     envelope_key_done(&room->key);
     TAILQ_FOREACH (m, &room->members, of_room)
         presenter_clear(m);
@@ -169,7 +176,7 @@ static bool room_open(struct chat *chat, struct chat_room *room)
         return false;
     derive("kerb1 room", &secret, room->uid, room->epoch, key.bytes);
     must(envelope_derive(&key, LABEL_MESSAGE, &room->key));
-    room->open = true;
+    room_set_open(chat, room, true);
     room->opening++;
     TAILQ_FOREACH (m, &room->members, of_room)
         shamir_share_done(&m->share); /* the key is enough from now on */

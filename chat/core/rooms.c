@@ -331,7 +331,7 @@ void done_add_room(struct chat *chat, struct chat_job *job)
         return;
     }
     room->state = ROOM_LIVE;
-    room->open = room->threshold == 0;
+    room_set_open(chat, room, room->threshold == 0);
     TAILQ_FOREACH (m, &room->members, of_room)
         member_enlist(m);
     deliver_new_room(chat, room, job, asker, buf_slice(&job->label));
@@ -352,7 +352,7 @@ enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *r)
     room->hold = r->hold;
     room->epoch = r->epoch;
     room->seq = room->head = r->head;
-    room->open = r->threshold == 0;
+    room_set_open(chat, room, r->threshold == 0);
     memcpy(room->key_check, r->key_check, SHA256_LEN);
     for (size_t i = 0; i < r->members_n; i++) {
         const struct chat_restore_member *rm = &r->members[i];

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "chat/edge/internal.h"
+#include "shared/service/feed.h"
 #include "shared/service/lifecycle.h"
 #include "shared/service/listen.h"
+#include "shared/service/metrics_get.h"
 
 bool quota_take(struct quota *q)
 {
@@ -60,11 +62,25 @@ static void refresh_keys(struct edge *e, bool force)
     e->was_keytab_bad = rc != RC_OK;
 }
 
+static void measure(struct edge *e)
+{
+    struct chat_counts counts;
+
+    chat_count(e->o.chat, &counts);
+    metric_set(GAUGE_connections, (int64_t)e->sessions_n);
+    metric_set(GAUGE_connections_authed, (int64_t)counts.authed);
+    metric_set(GAUGE_rooms_open, (int64_t)counts.rooms_open);
+    metric_set(GAUGE_rooms_closed, (int64_t)counts.rooms_closed);
+    metric_set(GAUGE_store_jobs, (int64_t)e->jobs_n);
+    metric_set(GAUGE_feed_lag_seconds, e->feed ? feed_down_ms(e->feed) / 1000 : 0);
+}
+
 static void each_second(uv_timer_t *timer)
 {
     struct edge *e = timer->data;
 
     refresh_keys(e, false);
+    measure(e);
     life_tick(e);
     pool_trim(e);
 }
@@ -127,7 +143,7 @@ static enum rc make_loop(struct edge *e)
         return RC_IO;
     e->is_loop_made = true;
     int rc = uv_prepare_init(&e->loop, &e->prepare) | uv_check_init(&e->loop, &e->check) |
-             uv_async_init(&e->loop, &e->wake, woken) | uv_timer_init(&e->loop, &e->deadline) |
+             uv_async_init(&e->loop, &e->wake, woken) | news_init(e) | uv_timer_init(&e->loop, &e->deadline) |
              uv_timer_init(&e->loop, &e->second) | uv_timer_init(&e->loop, &e->again) |
              uv_poll_init(&e->loop, &e->listener, e->listen_fd) | uv_poll_init(&e->loop, &e->signals, e->signal_fd);
     e->prepare.data = e->check.data = e->wake.data = e->deadline.data = e->second.data = e->again.data = e;
@@ -207,6 +223,23 @@ static void tell_listening(const struct edge *e)
     lifecycle_notify("READY=1");
 }
 
+/* /metrics, for the monitoring of this machine. */
+static enum rc inner_open(struct edge *e)
+{
+    static char name[] = "kerb-chat";
+    static const struct inner_route routes[] = {
+        {"GET", METRICS_PATH, metrics_get, name}
+    };
+    AUTO(buf_done) struct buf error = {0};
+
+    if (e->o.conf->chat_inner[0] == 0)
+        return RC_OK;
+    enum rc rc = inner_start(e->o.conf->chat_inner, routes, ARRAY_LEN(routes), &e->inner, &error);
+    if (rc != RC_OK)
+        log_note(LOG_ERROR, "inner", "%s", error.n ? buf_cstr(&error) : rc_text(rc));
+    return rc;
+}
+
 enum rc edge_run(struct edge *e)
 {
     TRY(e->o.store->ops->start(e->o.store, wake, &e->wake));
@@ -214,11 +247,15 @@ enum rc edge_run(struct edge *e)
     (void)uv_check_start(&e->check, after_wait);
     (void)uv_timer_start(&e->second, each_second, 1000, 1000);
     (void)uv_poll_start(&e->signals, UV_READABLE, signalled);
+    TRY(news_start(e));
+    TRY(inner_open(e));
     listen_start(e);
     tell_listening(e);
     while (e->drain != DRAIN_OVER)
         (void)uv_run(&e->loop, UV_RUN_DEFAULT);
     lifecycle_notify("STOPPING=1");
+    news_stop(e);
+    inner_stop(e->inner);
     log_note(LOG_INFO, "stopped", "%zu connections cut off", e->sessions_n);
     return RC_OK;
 }
@@ -228,8 +265,9 @@ enum rc edge_run(struct edge *e)
 static void close_handles(struct edge *e)
 {
     uv_handle_t *const handles[] = {
-        (uv_handle_t *)&e->listener, (uv_handle_t *)&e->signals,  (uv_handle_t *)&e->prepare, (uv_handle_t *)&e->check,
-        (uv_handle_t *)&e->wake,     (uv_handle_t *)&e->deadline, (uv_handle_t *)&e->second,  (uv_handle_t *)&e->again,
+        (uv_handle_t *)&e->listener, (uv_handle_t *)&e->signals, (uv_handle_t *)&e->prepare,
+        (uv_handle_t *)&e->check,    (uv_handle_t *)&e->wake,    (uv_handle_t *)&e->deadline,
+        (uv_handle_t *)&e->second,   (uv_handle_t *)&e->again,   (uv_handle_t *)&e->heard,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(handles); i++)

@@ -17,6 +17,7 @@ struct edge_options {
     struct chat *chat;
     struct wire *wire;
     struct chat_store *store;
+    const char *keytab_path;    /* where a next key that the feed brings is put */
     struct keytab_file *keytab; /* looked at once a second, and on SIGHUP */
 };
 

@@ -2,11 +2,12 @@
  * Plain HTTP on the chat's port: health, and refusals.
  *
  * Each answer closes its connection. So there is no second request on one, and none of the ways in which 4.1.6 goes
- * wrong there (PLATFORM notes: a second Upgrade, pipelined requests, bodies without a length).
+ * wrong there: a second Upgrade, pipelined requests, bodies without a length.
  */
 #include <stdio.h>
 
 #include "chat/edge/internal.h"
+#include "shared/service/feed.h"
 
 #define ANSWER_MAX 1024 /* bytes of head and body: all are ours */
 
@@ -34,6 +35,7 @@ static bool path_is(const char *path, const char *want)
 static enum rc readiness(struct edge *e)
 {
     TRY(e->o.store->ops->health(e->o.store));
+    TRY(feed_ready(e->feed));
     const struct keytab *keys = keytab_hold(e->o.keytab);
     const struct key *key = keytab_current(keys, &e->service, ETYPE_AES128_CBC_HS256, clock_s());
     keytab_release(e->o.keytab, keys);

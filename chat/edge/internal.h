@@ -114,6 +114,12 @@ struct edge {
     size_t pool_n;
     struct quota refusals;
 
+    struct feed *feed;   /* NULL: none is configured */
+    struct news *news;   /* what the feed's thread hands over */
+    struct inner *inner; /* the inner listener; NULL: none is configured */
+    uv_async_t heard;
+    bool must_end; /* the feed ordered it */
+
     enum drain drain;
     int64_t drain_until_ms;
     bool was_keytab_bad;
@@ -186,6 +192,12 @@ void life_enter(struct session *s, enum life life);
 void life_leave(struct session *s);
 void life_touch(struct session *s); /* a sign of life */
 void life_tick(struct edge *e);     /* once a second */
+
+/* news.c */
+int news_init(struct edge *e); /* as uv_async_init */
+MUST enum rc news_start(struct edge *e);
+void news_stop(struct edge *e);
+void news_job_done(struct edge *e, const struct chat_job *job);
 
 /* drain.c */
 void drain_begin(struct edge *e);

@@ -23,7 +23,7 @@ bool origin_is_allowed(const char *allowed, struct slice origin)
     origin = without_end_slash(origin);
     for (struct slice word; (word = next_word(&allowed)).n > 0;) {
         word = without_end_slash(word);
-        if (word.n == origin.n && strncasecmp((const char *)word.p, (const char *)origin.p, word.n) == 0)
+        if (word.n > 0 && word.n == origin.n && strncasecmp((const char *)word.p, (const char *)origin.p, word.n) == 0)
             return true;
     }
     return false;

@@ -5,6 +5,8 @@
  * quiet session has none, and a delivered frame allocates nothing. What is given to libwebsockets is always whole
  * frames, so the rest can be dropped at any time.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "chat/edge/internal.h"
@@ -194,15 +196,16 @@ static void add_control(struct session *s, uint8_t op, struct slice payload)
     queue_mark(s);
 }
 
+/* Letters, because libwebsockets 4.1.6 wants a pong after a text to be UTF-8, and does not tell of an empty one. */
 void queue_ping(struct session *s, const uint64_t *number)
 {
-    uint8_t payload[8] = "alive"; /* never empty: libwebsockets 4.1.6 does not tell of an empty pong */
+    char payload[24] = "alive";
 
     if (s->is_closing || !s->wsi)
         return;
     if (number)
-        put_u64be(payload, *number);
-    add_control(s, OP_PING, slice_of(payload, number ? sizeof(payload) : sizeof("alive") - 1));
+        snprintf(payload, sizeof(payload), "%" PRIu64, *number);
+    add_control(s, OP_PING, slice_text(payload));
 }
 
 void queue_close(struct session *s, unsigned code)

@@ -211,10 +211,12 @@ void session_receive(struct session *s, struct slice piece)
 
 void session_pong(struct session *s, struct slice payload)
 {
+    uint64_t number;
+
     life_touch(s);
-    if (is_deaf(s) || payload.n != 8)
+    if (is_deaf(s) || parse_u64(payload, UINT64_MAX, &number) != RC_OK)
         return;
-    struct chat_event ev = {.kind = CHAT_PONG, .conn = s->conn, .edge = s, .ping = get_u64be(payload.p)};
+    struct chat_event ev = {.kind = CHAT_PONG, .conn = s->conn, .edge = s, .ping = number};
     edge_step(s->edge, &ev);
 }
 

@@ -101,6 +101,7 @@ void edge_take_jobs(struct edge *e)
         STAILQ_REMOVE_HEAD(&done, link);
         struct chat_event ev = {.kind = CHAT_DONE, .job = job};
         e->jobs_n--;
+        news_job_done(e, job);
         edge_step(e, &ev);
     }
     if (e->is_reading_paused && e->jobs_n < JOBS_MAX / 2) {

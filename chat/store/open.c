@@ -35,6 +35,24 @@ static enum rc restore_users(struct sqlite_store *s, struct chat *into)
     }
 }
 
+static enum rc restore_epochs(struct sqlite_store *s, struct chat *into)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_EACH_EPOCH];
+    AUTO(db_reset_auto) sqlite3_stmt *feed = s->sql[SQL_FEED];
+    uint8_t client_id[ID_LEN];
+    bool has_row;
+
+    TRY(db_step(feed, &has_row));
+    chat_restore_feed(into, has_row ? (uint64_t)db_int(feed, 0) : 0);
+    for (;;) {
+        TRY(db_step(st, &has_row));
+        if (!has_row)
+            return RC_OK;
+        TRY(take_id(st, 0, client_id, ID_LEN));
+        TRY(chat_restore_epoch(into, client_id, (uint32_t)db_int(st, 1)));
+    }
+}
+
 static void members_done(struct chat_restore_member **members)
 {
     free(*members);
@@ -113,6 +131,7 @@ static enum rc store_restore(struct chat_store *base, struct chat *into)
     AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_EACH_ROOM];
     bool has_row;
 
+    TRY(restore_epochs(s, into));
     TRY(restore_users(s, into));
     for (;;) {
         TRY(db_step(st, &has_row));

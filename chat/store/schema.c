@@ -65,7 +65,14 @@ static const char v1[] =
     " sealed BLOB NOT NULL,"
     " PRIMARY KEY(user, key)) WITHOUT ROWID;";
 
-static const char *const migrations[] = {v1};
+static const char v2[] =
+    "CREATE TABLE epoch("
+    " client_id BLOB PRIMARY KEY,"
+    " epoch INTEGER NOT NULL) WITHOUT ROWID;"  /* tickets of a lower one are worth nothing */
+    "CREATE TABLE feed(seq INTEGER NOT NULL);" /* one row: the last news of the feed that was heard */
+    "INSERT INTO feed(seq) VALUES(0);";
+
+static const char *const migrations[] = {v1, v2};
 
 const struct db_schema store_schema = {
     .application_id = CHAT_DB_ID,

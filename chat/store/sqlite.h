@@ -51,6 +51,11 @@
     X(COUNT_DATA, "UPDATE user SET data_bytes = ?2, data_entries = ?3 WHERE id = ?1")                                  \
     X(ONE_DATUM, "SELECT key, sealed FROM data WHERE user = ?1 AND key = ?2")                                          \
     X(ALL_DATA, "SELECT key, sealed FROM data WHERE user = ?1 ORDER BY key")                                           \
+    X(RAISE_EPOCH, "INSERT INTO epoch(client_id, epoch) VALUES(?1, ?2)"                                                \
+                   " ON CONFLICT(client_id) DO UPDATE SET epoch = max(epoch, excluded.epoch)")                         \
+    X(EACH_EPOCH, "SELECT client_id, epoch FROM epoch")                                                                \
+    X(SET_FEED, "UPDATE feed SET seq = ?1")                                                                  \
+    X(FEED, "SELECT seq FROM feed")                                                                                    \
     X(JOB_BEGIN, "SAVEPOINT job")                                                                                      \
     X(JOB_KEEP, "RELEASE job")                                                                                         \
     X(JOB_UNDO, "ROLLBACK TO job")

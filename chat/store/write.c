@@ -242,12 +242,31 @@ static enum rc save_data(struct sqlite_store *s, struct chat_job *job)
     return db_run(st);
 }
 
+static enum rc raise_epoch(struct sqlite_store *s, struct chat_job *job)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_RAISE_EPOCH];
+
+    TRY(db_bind_blob(st, 1, SLICE(job->who)));
+    TRY(db_bind_int(st, 2, job->epoch));
+    return db_run(st);
+}
+
+static enum rc heard(struct sqlite_store *s, struct chat_job *job)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_SET_FEED];
+
+    TRY(db_bind_int(st, 1, (int64_t)job->feed_seq));
+    return db_run(st);
+}
+
 enum rc store_write(struct sqlite_store *s, struct chat_job *job)
 {
     static enum rc (*const handlers[])(struct sqlite_store *, struct chat_job *) = {
-        [JOB_ADD_USER] = add_user,   [JOB_ADD_ROOM] = add_room,       [JOB_ADD_MESSAGE] = add_message,
-        [JOB_LEAVE] = leave,         [JOB_DELETE_ROOM] = delete_room, [JOB_DROP_SHARE] = drop_share,
-        [JOB_SAVE_DATA] = save_data,
+        [JOB_ADD_USER] = add_user,       [JOB_ADD_ROOM] = add_room,
+        [JOB_ADD_MESSAGE] = add_message, [JOB_LEAVE] = leave,
+        [JOB_DELETE_ROOM] = delete_room, [JOB_DROP_SHARE] = drop_share,
+        [JOB_SAVE_DATA] = save_data,     [JOB_HEARD] = heard,
+        [JOB_RAISE_EPOCH] = raise_epoch,
     };
 
     if (job->kind == JOB_ADD_MESSAGE)

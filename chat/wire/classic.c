@@ -14,7 +14,8 @@ static enum rc check_authenticator(const struct wire_conn *c, struct slice box, 
         return RC_BAD_MATCH;
     TRY(skew_check(&w->skew, a.time_s, time_s));
     int64_t until = a.time_s + w->skew.behind_s;
-    TRY(replay_check(w->replay, t->id, a.replay, until < t->end ? until : t->end, time_s));
+    /* The bound is the client's; two tickets have two keys, so what was accepted under one is not of the other. */
+    TRY(replay_check(w->replay, t->client_id, a.replay, until < t->end ? until : t->end, time_s));
     *ret_stamp = a.time_s;
     return RC_OK;
 }
@@ -55,7 +56,10 @@ static enum rc read_plain(struct wire_conn *c, struct slice message, int64_t tim
         return RC_BAD_PREAUTH;
     }
     ret->code = CODE_LOGIN_FAILED;
-    TRY(login(c, time_s));
+    enum rc rc = login(c, time_s);
+    if (rc == RC_RATE_LIMITED || rc == RC_CACHE_FULL) /* the ticket is good: later it may be let in */
+        ret->code = CODE_RATE_LIMITED;
+    TRY(rc);
     ret->kind = CHAT_LOGIN;
     ret->login = &s->login;
     return RC_OK;

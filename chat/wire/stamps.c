@@ -48,6 +48,7 @@ struct stamps {
     struct windows windows;
     struct clients clients;
     int64_t keep_s, swept_s;
+    int64_t clock_s; /* the latest time seen: it never goes back */
     size_t n;
 };
 
@@ -175,16 +176,16 @@ void stamps_release(struct stamps_window *w)
         w->holders--; /* the next sweep frees it, once none of its stamps could be accepted any more */
 }
 
-/* Stamps this old are refused by the skew already, so the window is worth nothing. */
-static void sweep(struct stamps *s, int64_t now_s)
+/* Stamps this old are refused whatever the window knows, also when the clock is set back. */
+static void sweep(struct stamps *s)
 {
     struct stamps_window *w, *next;
 
-    if (now_s - s->swept_s < SWEEP_EVERY_S)
+    if (s->clock_s - s->swept_s < SWEEP_EVERY_S)
         return;
-    s->swept_s = now_s;
+    s->swept_s = s->clock_s;
     RB_FOREACH_SAFE (w, windows, &s->windows, next)
-        if (w->holders == 0 && w->newest_s + s->keep_s < now_s)
+        if (w->holders == 0 && w->newest_s + s->keep_s < s->clock_s)
             window_free(w);
 }
 
@@ -192,8 +193,10 @@ enum rc stamps_check(struct stamps_window *w, int64_t stamp_s, const uint8_t dig
 {
     struct entry *e;
 
-    sweep(w->all, now_s);
-    if (stamp_s <= w->floor_s || stamp_s < w->newest_s - STAMPS_WINDOW_S)
+    if (now_s > w->all->clock_s)
+        w->all->clock_s = now_s;
+    sweep(w->all);
+    if (stamp_s <= w->floor_s || stamp_s < w->newest_s - STAMPS_WINDOW_S || stamp_s < w->all->clock_s - w->all->keep_s)
         return RC_REPEAT;
     if (stamp_s > w->newest_s) {
         w->newest_s = stamp_s;

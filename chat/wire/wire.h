@@ -59,7 +59,8 @@ MUST enum rc wire_handshake(struct wire_conn *c, int64_t time_s, struct buf *out
  * In:  time_s - Unix, UTC
  * Out: ret - an event of kind CHAT_LOGIN, CHAT_REAUTH, CHAT_REQUEST or CHAT_REFUSED; conn, edge and the clocks are the
  *      caller's to fill in. What it points to lives until the next wire_read() of any connection. A failed login is
- *      CHAT_REFUSED with CODE_LOGIN_FAILED, a record that does not open one with CODE_BROKEN.
+ *      CHAT_REFUSED with CODE_LOGIN_FAILED, or CODE_RATE_LIMITED when only the replay cache is full; a record that does
+ *      not open is one with CODE_BROKEN.
  *      ret_rc - RC_OK, or the true reason of a refused message, for the log
  */
 void wire_read(struct wire_conn *c, struct slice message, bool is_binary, int64_t time_s, struct chat_event *ret,

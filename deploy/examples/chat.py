@@ -80,6 +80,11 @@ def get_ticket(url, user, password, service):
 
 # --- the chat ---
 
+def tell(text):
+    """Prints one line. What others wrote must not steer our terminal."""
+    print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), flush=True)
+
+
 class Chat:
     def __init__(self, socket, user, key, shares_file):
         self.socket, self.user, self.key, self.room = socket, user, key, None
@@ -112,7 +117,7 @@ class Chat:
     async def command(self, line):
         word, *rest = line.split()
         if not line.startswith("/") and not self.room:
-            print("no room yet: /go ROOM enters one, /help lists all commands")
+            tell("no room yet: /go ROOM enters one, /help lists all commands")
         elif not line.startswith("/"):
             await self.send("new_message", room=self.room, message={"text": line})
         elif word == "/new" and len(rest) >= 2:
@@ -128,45 +133,44 @@ class Chat:
         elif word == "/delete" and len(rest) == 1:
             await self.send("delete_chat", room=rest[0])
         else:
-            print(HELP)
+            print(HELP, flush=True)
 
     def show(self, push):
         """What the server says, one way or another, whenever it likes."""
         kind, room = push.get("type"), push.get("room")
         name = room["room"] if isinstance(room, dict) else room
         if kind == "handshake":
-            print(f"logged in to {push['service']}; /help lists the commands")
+            tell(f"logged in to {push['service']}; /help lists the commands")
         elif kind == "online":
             here, rooms, waiting = ([r["room"] if isinstance(r, dict) else r for r in push.get(k, [])]
                                     for k in ("users_online", "rooms", "rooms_waiting"))
-            print(f"online: {', '.join(here)}; rooms: {', '.join(rooms) or '-'}; waiting: {', '.join(waiting) or '-'}")
+            tell(f"online: {', '.join(here)}; rooms: {', '.join(rooms) or '-'}; waiting: {', '.join(waiting) or '-'}")
         elif kind == "new_message":
             message = push["new_message"]
-            print(f"[{message['room']}] {message['from']}: {message['text']}")
+            tell(f"[{message['room']}] {message['from']}: {message['text']}")
         elif kind == "new_room":
             if push["secret"]:
                 self.keep_share(name, push["secret"])
-            print(f"room {name} of {', '.join(room['users'])}; {room['threshold']} must agree to open it")
+            tell(f"room {name} of {', '.join(room['users'])}; {room['threshold']} must agree to open it")
         elif kind == "get_secret":
-            print(f"{push['asked_by']} asks to open {name}: /go {name} agrees")
+            tell(f"{push['asked_by']} asks to open {name}: /go {name} agrees")
         elif kind == "room_messages":
-            print(f"room {name} is open; {len(push['messages'])} messages so far")
+            tell(f"room {name} is open; {len(push['messages'])} messages so far")
             for message in push["messages"]:
-                print(f"[{name}] {message['from']}: {message['text']}")
+                tell(f"[{name}] {message['from']}: {message['text']}")
         elif kind == "close_room":
-            print(f"room {name} is closed: {push['reason']}")
+            tell(f"room {name} is closed: {push['reason']}")
         elif kind == "data":
-            print(f"{push['key']} = {push['data']}")
+            tell(f"{push['key']} = {push['data']}")
         elif kind == "error":
-            print(f"error: {push['error']} ({push['code']})")
+            tell(f"error: {push['error']} ({push['code']})")
 
     async def listen(self):
         with contextlib.suppress(websockets.ConnectionClosedError):
             async for frame in self.socket:
                 # Errors before the login has worked are plain JSON.
                 self.show(json.loads(frame) if frame.startswith("{") else unseal(self.key, frame))
-                sys.stdout.flush()
-        print(f"the server has closed the connection: {self.socket.close_code} {self.socket.close_reason}")
+        tell(f"the server has closed the connection: {self.socket.close_code} {self.socket.close_reason}")
 
 
 async def typed_lines(loop):

@@ -47,21 +47,21 @@ enum metric_counter {
 #define C(name, help) COUNT_##name,
     METRICS_COUNTERS(C)
 #undef C
-    COUNT_N
+        COUNT_N
 };
 
 enum metric_gauge {
 #define G(name, help) GAUGE_##name,
     METRICS_GAUGES(G)
 #undef G
-    GAUGE_N
+        GAUGE_N
 };
 
 enum metric_histogram {
 #define H(name, help, unit) HISTOGRAM_##name,
     METRICS_HISTOGRAMS(H)
 #undef H
-    HISTOGRAM_N
+        HISTOGRAM_N
 };
 
 enum metric_profile { PROFILE_ANY, PROFILE_IS_CLASSIC, PROFILE_IS_SEALED, PROFILE_N };

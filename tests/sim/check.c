@@ -1,6 +1,8 @@
 /* What must be true of the core after every step, whatever the step was. */
 #include "tests/sim/sim.h"
 
+#include <stdlib.h>
+
 /* Only walked here, so no order is needed. */
 static int no_order(const void *a, const void *b)
 {
@@ -78,6 +80,8 @@ static void check_room(const struct sim *s, const struct chat_room *room)
     if (room->seq < room->head)
         sim_stop(s, "%s: seq %llu is behind head %llu", room->id.s, (unsigned long long)room->seq,
                  (unsigned long long)room->head);
+    if (room->messages_n == 0 && room->seq != room->head)
+        sim_stop(s, "%s: nothing is under way, and the next number would leave a gap", room->id.s);
     if ((!room->open || room->threshold == 0) && !is_zero(&room->key, sizeof(room->key)))
         sim_stop(s, "%s: the key is in memory while the room is closed", room->id.s);
     if (room->open && room->threshold && is_zero(&room->key, sizeof(room->key)))
@@ -142,6 +146,62 @@ static bool is_member(const struct chat_room *room, const struct chat_user *user
     return false;
 }
 
+/* --- actions ------------------------------------------------------------------------------------------------------ */
+
+/* Numbers are dense, from the first message on when there are no more. */
+static void check_history(const struct sim *s, const struct chat_push *p)
+{
+    for (size_t i = 1; i < p->messages_n; i++)
+        if (p->messages[i].seq != p->messages[i - 1].seq + 1)
+            sim_stop(s, "%s: a history with a gap", p->room->id.s);
+    if (p->messages_n && !p->more && p->messages[0].seq != 1)
+        sim_stop(s, "%s: a history that does not begin with 1", p->room->id.s);
+    if (p->messages_n && p->messages[p->messages_n - 1].seq > p->room->head)
+        sim_stop(s, "%s: a history that goes beyond head", p->room->id.s);
+}
+
+/* Exactly one reply carries the label: here, not two. */
+static void count_reply(const struct sim *s, struct sim_conn *conn, struct slice label)
+{
+    uint64_t n;
+
+    if (label.n == 0 || parse_u64(label, UINT64_MAX, &n) != RC_OK || n != conn->label)
+        return;
+    if (++conn->replies > 1)
+        sim_stop(s, "%s has two replies with label %llu", conn->name, (unsigned long long)n);
+}
+
+static void receive_share(struct sim_conn *conn, const struct chat_room *room)
+{
+    struct sim_receipt *receipt = calloc(1, sizeof(*receipt));
+
+    assert_non_null(receipt);
+    memcpy(receipt->room_uid, room->uid, ID_LEN);
+    STAILQ_INSERT_TAIL(&conn->receipts, receipt, link);
+}
+
+static void receive_ping(struct sim_conn *conn, uint64_t ping)
+{
+    struct sim_receipt *receipt;
+
+    STAILQ_FOREACH (receipt, &conn->receipts, link)
+        if (receipt->ping == 0)
+            receipt->ping = ping;
+}
+
+static void check_send(const struct sim *s, struct sim_conn *conn, const struct chat_push *p)
+{
+    if (is_of_room(p->kind) && !is_member(p->room, conn->user))
+        sim_stop(s, "%s hears of %s and is no member", conn->name, p->room->id.s);
+    if (p->kind == PUSH_ROOM_MESSAGES)
+        check_history(s, p);
+    if ((p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_NEW_MESSAGE) && !p->room->open)
+        sim_stop(s, "%s is shown messages of %s, which is closed", conn->name, p->room->id.s);
+    if (p->kind == PUSH_NEW_ROOM && p->share.n)
+        receive_share(conn, p->room);
+    count_reply(s, conn, p->label);
+}
+
 static void check_action(const struct sim *s, const struct chat_action *a)
 {
     for (size_t i = 0; i < a->conns_n; i++) {
@@ -150,17 +210,37 @@ static void check_action(const struct sim *s, const struct chat_action *a)
             sim_stop(s, "an action for %s, which is closed", conn->name);
         if (a->kind == ACT_CLOSE)
             conn->is_closed = true;
-        if (a->kind == ACT_SEND && is_of_room(a->push->kind) && !is_member(a->push->room, conn->user))
-            sim_stop(s, "%s hears of %s and is no member", conn->name, a->push->room->id.s);
+        if (a->kind == ACT_SEND)
+            check_send(s, conn, a->push);
+        if (a->kind == ACT_PING)
+            receive_ping(conn, a->ping);
     }
 }
 
-void sim_check(struct sim *s, const struct chat_actions *actions)
+/* A share is erased only when this connection was sent it, and answers a ping behind it. */
+static void check_erased(const struct sim *s, const struct chat_event *event, const struct chat_job *job)
+{
+    const struct sim_conn *conn = event->kind == CHAT_PONG ? event->conn->edge : NULL;
+    const struct sim_receipt *receipt;
+
+    if (!conn)
+        sim_stop(s, "a share is erased, and nobody answered a ping");
+    STAILQ_FOREACH (receipt, &conn->receipts, link)
+        if (memcmp(receipt->room_uid, job->room_uid, ID_LEN) == 0 && receipt->ping && receipt->ping <= event->ping)
+            return;
+    sim_stop(s, "the answer of %s to ping %llu erases a share that it was not sent", conn->name,
+             (unsigned long long)event->ping);
+}
+
+void sim_check(struct sim *s, const struct chat_event *event, const struct chat_actions *actions)
 {
     struct chat_room *room;
 
-    for (size_t i = 0; i < actions->n; i++)
+    for (size_t i = 0; i < actions->n; i++) {
         check_action(s, &actions->list[i]);
+        if (actions->list[i].kind == ACT_JOB && actions->list[i].job->kind == JOB_DROP_SHARE)
+            check_erased(s, event, actions->list[i].job);
+    }
     RB_FOREACH (room, rooms_by_id, &s->chat->rooms_by_id)
         check_room(s, room);
     TAILQ_FOREACH (room, &s->chat->grave, in_grave)

@@ -103,17 +103,15 @@ static void in_time(struct sim *s, char *rest)
     sim_pass(s, (int64_t)number(s, rest + 1));
 }
 
-static void login(struct sim *s, const char *conn_name, const char *who, bool extensions, int64_t end_s,
-                  const char *label)
+/* l says what kind of login; the rest of it is filled in. */
+static void login(struct sim *s, const char *conn_name, const char *who, struct chat_login l, int64_t end_s)
 {
     struct sim_conn *conn = sim_conn(s, conn_name);
-    struct chat_login l = {.ticket_end_s = sim_time_s(s) + end_s,
-                           .authenticator_s = sim_time_s(s),
-                           .extensions = extensions,
-                           .label = slice_text(label)};
 
     if (!conn)
         conn = sim_connect(s, conn_name);
+    l.ticket_end_s = sim_time_s(s) + end_s;
+    l.authenticator_s = sim_time_s(s);
     l.client = principal(s, who, l.client_id);
     struct chat_event event = {.kind = CHAT_LOGIN, .conn = conn->core, .login = &l};
     conn->user = user_by_id(s->chat, l.client_id);
@@ -123,29 +121,64 @@ static void login(struct sim *s, const char *conn_name, const char *who, bool ex
 
 static void in_login(struct sim *s, char *rest)
 {
-    const char *conn = next_word(&rest), *who = next_word(&rest), *word, *v, *label = "";
-    bool extensions = false;
+    const char *conn = next_word(&rest), *who = next_word(&rest), *word, *v;
+    struct chat_login l = {.label = slice_text("")};
     int64_t end_s = 36000;
 
     while (*(word = next_word(&rest))) {
         if (strcmp(word, "ext") == 0)
-            extensions = true;
+            l.extensions = true;
+        else if (strcmp(word, "sealed") == 0)
+            l.sealed = l.extensions = true;
         else if ((v = value_of(word, "end")))
             end_s = (int64_t)number(s, v);
+        else if ((v = value_of(word, "epoch")))
+            l.epoch = (uint32_t)number(s, v);
         else if ((v = value_of(word, "id")))
-            label = v;
+            l.label = slice_text(v);
         else
             sim_stop(s, "unknown word '%s'", word);
     }
-    login(s, conn, who, extensions, end_s, label);
+    login(s, conn, who, l, end_s);
 }
 
-static void do_auto(struct sim *s)
+/* CONN END [EPOCH]: a newer ticket of the same client, which ends in END seconds. */
+static void in_reauth(struct sim *s, char *rest)
 {
-    while (!STAILQ_EMPTY(&s->queued)) {
-        sim_store(s, SIZE_MAX);
-        sim_answer(s);
-    }
+    struct sim_conn *conn = known_conn(s, next_word(&rest));
+    struct chat_login l = {
+        .ticket_end_s = sim_time_s(s) + (int64_t)number(s, next_word(&rest)), .sealed = true, .label = slice_text("")};
+
+    if (*rest)
+        l.epoch = (uint32_t)number(s, next_word(&rest));
+    struct chat_event event = {.kind = CHAT_REAUTH, .conn = conn->core, .login = &l};
+    sim_step(s, &event);
+}
+
+/* NAME EPOCH: tickets of a lower epoch are worth nothing any more. */
+static void in_cut_off(struct sim *s, char *rest)
+{
+    uint8_t id[ID_LEN];
+    struct chat_event event = {.kind = CHAT_CUT_OFF, .client_id = id};
+
+    (void)principal(s, next_word(&rest), id);
+    event.epoch = (uint32_t)number(s, next_word(&rest));
+    sim_step(s, &event);
+}
+
+static void in_kick(struct sim *s, char *rest)
+{
+    uint8_t id[ID_LEN];
+    struct chat_event event = {.kind = CHAT_KICK, .client_id = id};
+
+    (void)principal(s, next_word(&rest), id);
+    sim_step(s, &event);
+}
+
+static void in_notice(struct sim *s, char *rest)
+{
+    struct chat_event event = {.kind = CHAT_NOTICE, .text = slice_text(rest)};
+    sim_step(s, &event);
 }
 
 /* PREFIX N: so many users log in, unseen, each on a connection of his own name. */
@@ -158,9 +191,9 @@ static void in_crowd(struct sim *s, char *rest)
     s->is_quiet = true;
     for (uint64_t i = 1; i <= n; i++) {
         (void)snprintf(who, sizeof(who), "%s%llu", prefix, (unsigned long long)i);
-        login(s, who, who, false, 36000, "");
+        login(s, who, who, (struct chat_login){.label = slice_text("")}, 36000);
     }
-    do_auto(s);
+    sim_settle(s);
     s->is_quiet = false;
 }
 
@@ -374,11 +407,14 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
 static void in_request(struct sim *s, const char *conn_name, char *rest)
 {
     AUTO(frame_done) struct frame f = {.r.threshold = THRESHOLD_ALL};
-    const struct sim_conn *conn = known_conn(s, conn_name);
+    struct sim_conn *conn = known_conn(s, conn_name);
     const char *word = next_word(&rest), *label = value_of(word, "id");
 
     if (label) {
         f.r.label = slice_text(label);
+        conn->replies = 0;
+        if (parse_u64(f.r.label, UINT64_MAX, &conn->label) != RC_OK)
+            conn->label = 0;
         word = next_word(&rest);
     }
     f.r.cmd = chat_command_of(slice_text(word));
@@ -414,7 +450,7 @@ static void in_many(struct sim *s, char *rest)
         AUTO(str_done) char *copy = slice_dup(slice_text(rest));
         in_request(s, conn, copy);
         if (s->is_auto)
-            do_auto(s);
+            sim_settle(s);
     }
     s->is_quiet = false;
 }
@@ -430,6 +466,10 @@ static const struct {
     {"crowd",   in_crowd  },
     {"drop",    in_drop   },
     {"pong",    in_pong   },
+    {"cut_off", in_cut_off},
+    {"kick",    in_kick   },
+    {"notice",  in_notice },
+    {"reauth",  in_reauth },
     {"refuse",  in_refuse },
     {"commit",  in_commit },
     {"store",   in_store  },
@@ -454,5 +494,5 @@ void sim_input(struct sim *s, char *line)
     else
         in_request(s, word, rest);
     if (s->is_auto)
-        do_auto(s);
+        sim_settle(s);
 }

@@ -93,6 +93,12 @@ void sim_open(struct sim *s, const char *file)
 
 static void conn_forget(struct sim *s, struct sim_conn *conn)
 {
+    struct sim_receipt *receipt;
+
+    while ((receipt = STAILQ_FIRST(&conn->receipts))) {
+        STAILQ_REMOVE_HEAD(&conn->receipts, link);
+        free(receipt);
+    }
     TAILQ_REMOVE(&s->conns, conn, link);
     free(conn);
 }
@@ -153,7 +159,7 @@ void sim_step(struct sim *s, struct chat_event *event)
     chat_step(s->chat, event, &actions);
     queue_jobs(s, &actions);
     sim_trace(s, &actions);
-    sim_check(s, &actions);
+    sim_check(s, event, &actions);
 }
 
 void sim_pass(struct sim *s, int64_t ms)
@@ -215,6 +221,15 @@ void sim_fail(struct sim *s, size_t n)
     sim_answer(s);
 }
 
+void sim_settle(struct sim *s)
+{
+    sim_answer(s);
+    while (!STAILQ_EMPTY(&s->queued)) {
+        sim_store(s, SIZE_MAX);
+        sim_answer(s);
+    }
+}
+
 /* --- connections and shares --------------------------------------------------------------------------------------- */
 
 struct sim_conn *sim_conn(struct sim *s, const char *name)
@@ -235,6 +250,7 @@ struct sim_conn *sim_connect(struct sim *s, const char *name)
     assert_non_null(conn);
     (void)snprintf(conn->name, sizeof(conn->name), "%s", name);
     conn->is_hidden = s->is_quiet;
+    STAILQ_INIT(&conn->receipts);
     TAILQ_INSERT_TAIL(&s->conns, conn, link);
     sim_step(s, &event);
     conn->core = event.conn;

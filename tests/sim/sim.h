@@ -18,6 +18,13 @@
 #define SIM_LIST_MAX  8          /* a list longer than this is shown as its length */
 #define SIM_INPUT_MAX 4096       /* bytes of an input line */
 
+/* A share that a connection was sent, and the ping behind it. */
+struct sim_receipt {
+    STAILQ_ENTRY(sim_receipt) link;
+    uint8_t room_uid[ID_LEN];
+    uint64_t ping; /* 0: not sent yet */
+};
+
 struct sim_conn {
     TAILQ_ENTRY(sim_conn) link;
     char name[SIM_WORD_MAX];
@@ -25,6 +32,9 @@ struct sim_conn {
     struct chat_user *user; /* whose it is or was; the core forgets it when it closes a connection */
     bool is_hidden;         /* one of a crowd: not shown in the trace */
     bool is_closed;         /* the core has closed it */
+    STAILQ_HEAD(, sim_receipt) receipts;
+    uint64_t label;   /* of its last request that had a number as its label; 0: none */
+    unsigned replies; /* to that request */
 };
 
 /* A share as its owner's device keeps it. */
@@ -57,7 +67,7 @@ struct sim {
 void sim_open(struct sim *s, const char *file);
 void sim_close(struct sim *s);
 int64_t sim_time_s(const struct sim *s);
-void sim_step(struct sim *s, struct chat_event *event); /* does the step, shows its actions, checks the invariants */
+void sim_step(struct sim *s, struct chat_event *event); /* does the step, shows its actions, checks what must be true */
 void sim_store(struct sim *s, size_t n);                /* the store does the first n queued jobs */
 void sim_answer(struct sim *s);                         /* the core is told what is done */
 void sim_fail(struct sim *s, size_t n);                 /* the first n queued jobs fail */
@@ -65,6 +75,7 @@ void sim_restart(struct sim *s);
 void sim_pass(struct sim *s, int64_t ms); /* time passes */
 struct sim_conn *sim_conn(struct sim *s, const char *name);
 struct sim_conn *sim_connect(struct sim *s, const char *name);
+void sim_settle(struct sim *s); /* until no job is left: all are done, and the core is told */
 void sim_drop(struct sim *s, struct sim_conn *conn);
 struct sim_share *sim_share(struct sim *s, struct slice room, struct slice user);
 /* Ends the test: says which file and line, and what is wrong. */
@@ -79,6 +90,6 @@ void sim_trace_job(struct sim *s, const struct chat_job *job);
 void sim_say(struct sim *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* check.c: what must be true after every step */
-void sim_check(struct sim *s, const struct chat_actions *actions);
+void sim_check(struct sim *s, const struct chat_event *event, const struct chat_actions *actions);
 
 #endif

@@ -234,6 +234,10 @@ static void say_push(struct sim *s, const struct chat_action *a)
         sim_say(s, " %s %s", chat_command_word(p->request), chat_code_word(p->code));
     if (p->kind == PUSH_ERROR && p->detail.n)
         sim_say(s, " (%.*s)", SLICE_FMT(p->detail));
+    if (p->kind == PUSH_REAUTH_OK)
+        sim_say(s, " expires=+%lld", (long long)(p->expires_s - sim_time_s(s)));
+    if (p->kind == PUSH_NOTICE)
+        sim_say(s, " %.*s", SLICE_FMT(p->text));
     if (p->kind == PUSH_ACK)
         say_answer(s, p);
     if (p->label.n)
@@ -251,11 +255,12 @@ static const char *job_user(const struct sim *s, const struct chat_job *job)
 void sim_trace_job(struct sim *s, const struct chat_job *job)
 {
     static const char *const words[] = {
-        [JOB_ADD_USER] = "add_user",       [JOB_ADD_ROOM] = "add_room",
-        [JOB_ADD_MESSAGE] = "add_message", [JOB_LEAVE] = "leave",
-        [JOB_DELETE_ROOM] = "delete_room", [JOB_DROP_SHARE] = "drop_share",
-        [JOB_SAVE_DATA] = "save_data",     [JOB_LOAD_DATA] = "load_data",
-        [JOB_LOAD_SHARES] = "load_shares", [JOB_LOAD_HISTORY] = "load_history",
+        [JOB_ADD_USER] = "add_user",         [JOB_ADD_ROOM] = "add_room",
+        [JOB_ADD_MESSAGE] = "add_message",   [JOB_LEAVE] = "leave",
+        [JOB_DELETE_ROOM] = "delete_room",   [JOB_DROP_SHARE] = "drop_share",
+        [JOB_SAVE_DATA] = "save_data",       [JOB_LOAD_DATA] = "load_data",
+        [JOB_HEARD] = "heard", [JOB_RAISE_EPOCH] = "raise_epoch",   [JOB_LOAD_SHARES] = "load_shares",
+        [JOB_LOAD_HISTORY] = "load_history",
     };
     const struct chat_room *room = room_by_uid(s->chat, job->room_uid);
 

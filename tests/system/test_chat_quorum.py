@@ -346,6 +346,15 @@ def test_share_comes_again_until_a_ping_behind_it_was_answered(realm):
     assert len(set(shares)) == 1 and shares[0].startswith("2-")
 
 
+def test_hundreds_of_shares_are_delivered(realm):
+    a, b = (realm.chat(u) for u in realm.add_users(2))
+    rooms = {rid() for _ in range(150)}
+    for room in rooms:
+        a.send("new_room", room=room, threshold=2, users=[a.user.name, b.user.name])
+    wait_until(lambda: set(a.shares) == set(b.shares) == rooms, what="all shares", timeout=30)
+    wait_until(lambda: {r["pending"] for r in a.online()["rooms"]} == {0}, what="their arrival")
+
+
 def test_history_of_a_sealed_room_is_for_all_who_open_it(realm):
     room = Room(realm, 3, 3)
     room.open()

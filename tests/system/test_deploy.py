@@ -1,5 +1,6 @@
 """deploy/up and deploy/down from the outside, with the examples as clients: what a newcomer does, and what goes wrong."""
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -37,7 +38,7 @@ def free_port():
     """Below the range for outgoing connections, with its daemons' ports free too."""
     while True:
         port = random.SystemRandom().randrange(12000, 31000)
-        if all(map(is_free, (port, port + 721, port + 722, port + 723))):
+        if all(map(is_free, (port, *range(port + 721, port + 727)))):
             return port
 
 
@@ -90,14 +91,19 @@ class Stack:
         return int((self.path / "run" / f"{part}.pid").read_text().split()[0])
 
     def processes(self):
-        """Every process that up started here, however it is called: they all inherit the lock's descriptor."""
-        lock, found = str(self.path / "run/lock"), []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                if any(os.readlink(f"/proc/{pid}/fd/{fd}") == lock for fd in os.listdir(f"/proc/{pid}/fd")):
-                    found.append(int(pid))
-            except OSError:
-                pass
+        """Every process that up started here: they all inherit the lock's descriptor, and the daemons, whose descriptors
+        only root may look at, are called with our kerb.conf."""
+        lock, conf, found = str(self.path / "run/lock"), os.fsencode(self.path / "kerb.conf"), []
+
+        def is_ours(proc):
+            if conf in (proc / "cmdline").read_bytes():
+                return True
+            return any(os.readlink(fd) == lock for fd in (proc / "fd").iterdir())
+
+        for proc in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if is_ours(proc):
+                    found.append(int(proc.name))
         return found
 
     def login(self, user, password, service="chat"):
@@ -235,15 +241,17 @@ def test_chat_example_keeps_a_sealed_room_over_a_restart(stack, users, tmp_path)
     alice.sees("room plans is open")
     alice.type("the bridge at nine")
     bob.sees("[plans] alice: the bridge at nine")
+    alice.type("/nonsense").sees("/quit").type("\x1b[2J")
+    bob.sees("[plans] alice: \\x1b[2J")  # not a command to his terminal
     alice.type("/save colour blue").type("/get colour").sees("colour = blue")
     alice.leave()
     bob.sees("room plans is closed").type("/go plans").type("too late").sees("error:")
-    bob.leave()
     assert stack.down().returncode == 0
+    bob.sees("closed the connection: 4000")  # the chat says good-bye, through nginx
     stack.start()
     carol, bob = talk("carol"), talk("bob")  # carol's share waited for her
     carol.sees("room plans of").type("/go plans")
-    bob.sees("carol asks to open plans").type("/go plans").sees("is open; 1 messages").sees("alice: the bridge at nine")
+    bob.sees("carol asks to open plans").type("/go plans").sees("is open; 2 messages").sees("alice: the bridge at nine")
     carol.sees("alice: the bridge at nine").leave()
     bob.leave()
 

@@ -375,3 +375,26 @@ def test_attack_foreign_origin(origin_realm, origin):
 
 def test_attack_foreign_origin_when_none_is_allowed(realm, addr):
     assert origin_code(realm, "http://evil.example") in (4506, 403)
+
+
+@pytest.mark.parametrize("payload", [b"\xff\xfe\xfd\xfc", b"\x80" * 125, b"\xe2\x82", b""])
+def test_pings_of_any_bytes_are_answered(realm, addr, payload):
+    """Control frames are no text; libraries ping with random bytes."""
+    for connect in ways(realm):
+        with connect() as s:
+            for _ in range(3):
+                s.send(frame(payload, opcode=9))
+                while True:
+                    opcode, answer = s.read()
+                    if opcode == 10:
+                        break
+                    assert opcode == 1
+                assert answer == payload
+
+
+def test_attack_pongs_that_nobody_asked_for(realm, addr):
+    """Numbers are what ours carry. (Of a pong that is no text, libwebsockets 4.1.6 makes a 1007.)"""
+    with LoggedIn(realm) as s:
+        for payload in (b"", b"x", b"p" * 125, b"0", b"1", b"-1", b"18446744073709551615", b"99999999999999999999"):
+            s.send(frame(payload, opcode=10))
+            s.answers()

@@ -721,7 +721,7 @@ static void code_row__does_not_open_as_another_kind_or_code(void **state)
 
 static enum rc collect_item(void *ctx, const struct as_feed_item *item)
 {
-    return buf_printf(ctx, "%lld %s %u %.*s;", (long long)item->seq, as_feed_kind_name(item->kind), item->number,
+    return buf_printf(ctx, "%lld %s %u %.*s;", (long long)item->seq, feed_kind_name(item->kind), item->number,
                       SLICE_FMT(item->text));
 }
 
@@ -777,11 +777,11 @@ static void feed__raises_nothing_when_the_change_is_rolled_back(void **state)
 
 static void feed__forgets_orders_that_came_too_late(void **state)
 {
-    const struct as_feed_item notice = {.kind = AS_FEED_NOTICE, .text = slice_text("soon")};
-    const struct as_feed_item rotate = {.kind = AS_FEED_ROTATE, .text = slice_text("chat")};
-    const struct as_feed_item drain = {.kind = AS_FEED_DRAIN, .text = slice_text("chat")};
-    char text[AS_FEED_TEXT_MAX + 2];
-    struct as_feed_item longest = {.kind = AS_FEED_NOTICE, .text = slice_of(text, AS_FEED_TEXT_MAX + 1)};
+    const struct as_feed_item notice = {.kind = FEED_NOTICE, .text = slice_text("soon")};
+    const struct as_feed_item rotate = {.kind = FEED_ROTATE, .text = slice_text("chat")};
+    const struct as_feed_item drain = {.kind = FEED_DRAIN, .text = slice_text("chat")};
+    char text[FEED_TEXT_MAX + 2];
+    struct as_feed_item longest = {.kind = FEED_NOTICE, .text = slice_of(text, FEED_TEXT_MAX + 1)};
 
     (void)state;
     memset(text, 'x', sizeof text);

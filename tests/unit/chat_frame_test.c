@@ -495,6 +495,36 @@ static void request__values(void **state)
     assert_code(kit, LIMIT);
 }
 
+/* Both ways use one key, so a push of ours sent back opens; none of them is a request that does something. */
+static void push__sent_back_is_no_request(void **state)
+{
+#define OURS "\"timestamp\":\"@\",\"service\":\"chat\","
+#define ROOM "{\"room\":\"r\",\"name\":\"r\",\"users\":[\"alice\"],\"threshold\":1,\"opened\":true,\"pending\":0}"
+    static const char *const pushes[] = {
+        "{\"type\":\"handshake\"," OURS "\"users_online\":[\"alice\"],\"rooms\":[" ROOM "]}",
+        "{\"type\":\"new_message\"," OURS "\"room\":\"r\",\"new_message\":{\"from\":\"alice\",\"text\":\"hi\","
+        "\"message\":{\"from\":\"alice\",\"text\":\"hi\"}}}",
+        "{\"type\":\"new_room\"," OURS "\"room\":" ROOM ",\"secret\":\"1-a\"}",
+        "{\"type\":\"get_secret\"," OURS "\"room\":" ROOM ",\"asked_by\":\"alice\"}",
+        "{\"type\":\"room_messages\"," OURS "\"room\":" ROOM ",\"messages\":[],\"more\":false}",
+        "{\"type\":\"close_room\"," OURS "\"room\":" ROOM ",\"reason\":\"deleted\"}",
+        "{\"type\":\"data\"," OURS "\"key\":\"k\",\"data\":1}",
+        "{\"type\":\"error\"," OURS "\"error\":\"x\",\"code\":\"limit\",\"request\":\"login\"}",
+        "{\"type\":\"ack\"," OURS "\"request\":\"secret\",\"room\":\"r\"}",
+        "{\"user_name\":\"alice\",\"timestamp\":\"@\"}", /* and an authenticator is no frame */
+    };
+    struct wire_kit *kit = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(pushes); i++) {
+        assert_true(kit_send(kit, pushes[i]) != RC_OK);
+        assert_code(kit, MALFORMED);
+    }
+    /* `online` has no fields either way: sent back it asks who is online */
+    assert_ok(kit_send(kit, "{\"type\":\"online\"," OURS "\"users_online\":[],\"rooms\":[],\"rooms_waiting\":[]}"));
+#undef OURS
+#undef ROOM
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +539,7 @@ int main(void)
         AUTHED(frame__is_accepted_once),
         AUTHED(stamp__may_lie_ten_seconds_behind_the_newest),
         AUTHED(frame__of_before_an_orderly_restart_is_old),
+        AUTHED(push__sent_back_is_no_request),
         AUTHED(request__room_is_text_or_object),
         AUTHED(request__room_has_at_most_64_characters),
         AUTHED(request__new_room),

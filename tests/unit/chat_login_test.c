@@ -225,6 +225,29 @@ static void login__refuses_an_authenticator_twice(void **state)
     assert_ok(kit_login(kit)); /* an honest second login in the same second */
 }
 
+/* Somebody who fills his share of the replay cache, with however many tickets, hurts himself alone. */
+static void login__is_bounded_per_client(void **state)
+{
+    struct wire_kit *kit = *state;
+
+    for (size_t i = 0; i < REPLAY_PER_OWNER_MAX; i++) {
+        if (i % 512 == 0)
+            kit_ticket(kit, "alice");
+        kit_new_conn(kit);
+        assert_ok(kit_login(kit));
+    }
+    kit_new_conn(kit);
+    kit_ticket(kit, "alice");
+    assert_rc(kit_login(kit), RC_RATE_LIMITED); /* his ticket is good: he may try again */
+    assert_code(kit, RATE_LIMITED);
+    assert_false(wire_conn_is_authed(kit->conn));
+    kit_ticket(kit, "bob");
+    assert_ok(kit_login(kit));
+    kit_new_conn(kit);
+    kit_ticket(kit, "alice");
+    assert_ok(kit_login_at(kit, WIRE_NOW + 601, WIRE_NOW + 601));
+}
+
 static void login__remembers_authenticators_over_an_orderly_restart(void **state)
 {
     struct wire_kit *kit = *state;
@@ -366,6 +389,7 @@ int main(void)
         KIT_TEST(login__refuses_another_name),
         KIT_TEST(login__holds_the_stamp_against_the_clock),
         KIT_TEST(login__refuses_an_authenticator_twice),
+        KIT_TEST(login__is_bounded_per_client),
         KIT_TEST(login__remembers_authenticators_over_an_orderly_restart),
         KIT_TEST(login__refuses_tickets_from_before_a_crash),
         KIT_TEST(login__refuses_old_tickets_when_the_stamps_are_lost),

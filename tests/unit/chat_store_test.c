@@ -45,6 +45,19 @@ enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *roo
     return buf_text(told, "\n");
 }
 
+enum rc chat_restore_epoch(struct chat *chat, const uint8_t client_id[ID_LEN], uint32_t epoch)
+{
+    (void)chat;
+    return buf_printf(told, "epoch %c %u\n", client_id[0], epoch);
+}
+
+void chat_restore_feed(struct chat *chat, uint64_t seq)
+{
+    (void)chat;
+    if (seq > 0)
+        assert_ok(buf_printf(told, "feed %llu\n", (unsigned long long)seq));
+}
+
 static void wake(void *ctx)
 {
     struct bench *b = ctx;
@@ -217,7 +230,7 @@ static struct chat_job *message_job(char uid, uint64_t seq, size_t box_n)
     memset(job->message.mid, (int)seq, ID_LEN);
     job->message.sender = named("alice");
     while (job->message.box.n < box_n)
-        assert_ok(buf_byte(&job->message.box, (uint8_t)seq));
+        assert_ok(buf_byte(&job->message.box, job->message.box.n ? (uint8_t)seq : 0)); /* no envelope */
     return job;
 }
 
@@ -754,6 +767,34 @@ static void share__moved_to_another_row_is_refused(void **state)
     assert_rc(result(b, job_of(JOB_LOAD_SHARES, 'b', 0)), RC_MODIFIED);
 }
 
+static struct chat_job *epoch_job(char who, uint32_t epoch)
+{
+    struct chat_job *job = job_of(JOB_RAISE_EPOCH, who, 0);
+    job->epoch = epoch;
+    return job;
+}
+
+static struct chat_job *heard_job(uint64_t feed_seq)
+{
+    struct chat_job *job = job_of(JOB_HEARD, 0, 0);
+    job->feed_seq = feed_seq;
+    return job;
+}
+
+/* Of anybody, also of who is no user here; an epoch never goes back, the number of a restored feed does. */
+static void epoch__rises_and_is_told_again(void **state)
+{
+    struct bench *b = *state;
+
+    assert_ok(result(b, epoch_job('x', 3)));
+    assert_ok(result(b, epoch_job('x', 2)));
+    assert_ok(result(b, epoch_job('y', 1)));
+    assert_ok(result(b, heard_job(11)));
+    assert_ok(result(b, heard_job(9)));
+    reopen(b);
+    assert_string_equal(buf_cstr(&b->told), "feed 9\nepoch x 3\nepoch y 1\n");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -761,6 +802,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(store__tells_what_it_holds),
         TEST(store__takes_a_user_once),
+        TEST(epoch__rises_and_is_told_again),
         TEST(store__refuses_a_taken_room_and_keeps_the_rest_of_the_batch),
         TEST(store__refuses_a_message_out_of_order),
         TEST(store__gives_jobs_back_in_order),

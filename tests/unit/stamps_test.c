@@ -133,6 +133,19 @@ static void window__outlives_its_connections(void **state)
     assert_rc(come(alice, 2, -11, KEEP), RC_REPEAT);
 }
 
+/* What was forgotten when the clock ran ahead does not come again when it is set back. */
+static void clock__set_back_revives_nothing(void **state)
+{
+    (void)state;
+    assert_ok(come(alice, 1, 0, 0));
+    stamps_release(alice);
+    assert_ok(come(bob, 1, 2000, 2000));
+    alice = hold(1, 'a');
+    assert_rc(come(alice, 1, 0, 0), RC_REPEAT);
+    assert_rc(come(alice, 1, 0, 1), RC_REPEAT);
+    assert_ok(come(alice, 2, 1400, 1400));
+}
+
 static void restart__keeps_the_newest_stamp(void **state)
 {
     AUTO(buf_done) struct buf saved = {0};
@@ -187,6 +200,7 @@ int main(void)
         TEST(ticket__is_bounded),
         TEST(client__is_bounded_over_his_tickets),
         TEST(window__outlives_its_connections),
+        TEST(clock__set_back_revives_nothing),
         TEST(restart__keeps_the_newest_stamp),
         TEST(restore__refuses_what_was_cut),
     };

@@ -146,6 +146,11 @@ class Realm:
         c = configparser.ConfigParser(interpolation=None)
         c.read_dict({"realm": {"name": self.name}, **{n: {"listen": "127.0.0.1:0"} for n in NAMES},
                      "log": {"level": "debug"}})
+        inner = {n: f"127.0.0.1:{free_port()}" for n in NAMES}  # the others must know them before they are open
+        for name, port in inner.items():
+            c.set(name, "inner", port)
+        c.set("tgs", "feed", inner["as"])
+        c.set("chat", "feed", inner["tgs"])
         for section, keys in config.items():
             if section not in c:
                 c.add_section(section)
