@@ -259,7 +259,8 @@ static enum rc check_free(struct admin *a, const struct mkey_rows *rows, uint32_
         return admin_fail(a, rc, "%s: the rows cannot be counted: %s", a->arg, rc_text(rc));
     for (size_t i = 0; i < counts.n; i++)
         if (counts.version[i].kvno < current)
-            return admin_fail(a, RC_EXISTS, "%llu rows of %s still lie under version %u ('mkey rewrap'); nothing was changed",
+            return admin_fail(a, RC_EXISTS,
+                              "%llu rows of %s still lie under version %u ('mkey rewrap'); nothing was changed",
                               (unsigned long long)counts.version[i].rows, a->arg, counts.version[i].kvno);
     return RC_OK;
 }

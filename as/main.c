@@ -11,12 +11,14 @@
 #include "as/feed.h"
 #include "as/login.h"
 #include "shared/service/lifecycle.h"
+#include "shared/unseal/watch.h"
 
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
 
 struct daemon {
     struct conf conf;
     struct pool stores;
+    struct master_watch master;
     struct proxy_list proxies;
     struct as_env env;
     struct http_route routes[1];
@@ -79,7 +81,8 @@ static int prepare(struct daemon *d, int64_t start_s)
         return fail("start", rc_text(rc));
     if (open_stores(d) != 0)
         return 1;
-    return open_replay(d, start_s);
+    rc = master_watch_open(&d->conf, "as", &d->master);
+    return rc == RC_OK ? open_replay(d, start_s) : fail("master key", rc_text(rc));
 }
 
 static int listen_on_port(struct daemon *d)
@@ -157,8 +160,8 @@ static int serve(struct daemon *d)
     if (open_inner(d) != 0 || listen_on_port(d) != 0)
         return 1;
     tell_listening(d);
-    while (lifecycle_wait(1000) != WAKE_STOP)
-        ; /* users and TGS keys are read from the database: nothing to reload */
+    while (lifecycle_wait(1000) != WAKE_STOP) /* users and TGS keys are read from the database */
+        master_watch_look(&d->master);
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, DRAIN_MS);
     close_inner(d);
@@ -173,6 +176,7 @@ static int finish(struct daemon *d, int status)
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         as_store_close(s);
     pool_done(&d->stores);
+    master_watch_done(&d->master);
     as_env_close(&d->env);
     return rc == RC_OK ? status : fail("as/replay", rc_text(rc));
 }

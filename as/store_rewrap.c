@@ -44,8 +44,7 @@ static const struct sealed_table tables[] = {
      .next = "SELECT k.sealed, k.principal, k.etype, k.kvno, p.client_id, p.name"
              " FROM principal_key k LEFT JOIN principal p ON p.id = k.principal"
              " WHERE substr(k.sealed, 3, 4) <> ?1 AND (k.principal, k.etype, k.kvno) > (?2, ?3, ?4)"
-             " ORDER BY k.principal, k.etype, k.kvno",
-     .put = "UPDATE principal_key SET sealed = ?1 WHERE principal = ?2 AND etype = ?3 AND kvno = ?4",
+             " ORDER BY k.principal, k.etype, k.kvno",                                                        .put = "UPDATE principal_key SET sealed = ?1 WHERE principal = ?2 AND etype = ?3 AND kvno = ?4",
      .keys = 3,
      .reseal = reseal_key    },
     {.name = "tgs_key",

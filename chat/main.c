@@ -15,7 +15,7 @@ struct daemon {
     struct conf conf;
     struct name service;
     char *dir, *keytab_path;
-    struct master *master; /* of the loop: seals and opens the texts of open rooms */
+    struct master_watch master; /* of the loop: seals and opens the texts of open rooms */
     struct keytab_file *keytab;
     struct chat_store *store;
     struct chat *chat;
@@ -43,7 +43,7 @@ static enum rc chat_random(void *ctx, void *p, size_t n)
 static const struct envelope_key *open_key(void *ctx, uint32_t kvno)
 {
     const struct daemon *d = ctx;
-    return master_key(d->master, LABEL_MESSAGE, kvno);
+    return master_key(d->master.master, LABEL_MESSAGE, kvno);
 }
 
 /* What lies in STATE/chat: the keytab, the master key and the database. */
@@ -105,8 +105,13 @@ static int open_wire(struct daemon *d, int64_t start_s)
 static int open_edge(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
-    const struct edge_options options = {
-        .conf = &d->conf, .chat = d->chat, .wire = d->wire, .store = d->store, .keytab_path = d->keytab_path, .keytab = d->keytab};
+    const struct edge_options options = {.conf = &d->conf,
+                                         .chat = d->chat,
+                                         .wire = d->wire,
+                                         .store = d->store,
+                                         .master = &d->master,
+                                         .keytab_path = d->keytab_path,
+                                         .keytab = d->keytab};
 
     lifecycle_wait_second(start_s);
     enum rc rc = edge_open(&options, &d->edge, &error);
@@ -132,7 +137,7 @@ static int finish(struct daemon *d, int status)
     wire_close(d->wire);
     chat_free(d->chat);
     keytab_file_close(d->keytab);
-    master_done(&d->master);
+    master_watch_done(&d->master);
     str_done(&d->keytab_path);
     str_done(&d->dir);
     return status;

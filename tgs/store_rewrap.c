@@ -15,8 +15,7 @@ static const struct sealed_table tables[] = {
     {.name = "service_key",
      .count = "SELECT substr(sealed, 3, 4), count(*) FROM service_key GROUP BY 1",
      .next = "SELECT k.sealed, k.service, k.kvno, s.name FROM service_key k LEFT JOIN service s ON s.id = k.service"
-             " WHERE substr(k.sealed, 3, 4) <> ?1 AND (k.service, k.kvno) > (?2, ?3) ORDER BY k.service, k.kvno",
-     .put = "UPDATE service_key SET sealed = ?1 WHERE service = ?2 AND kvno = ?3",
+             " WHERE substr(k.sealed, 3, 4) <> ?1 AND (k.service, k.kvno) > (?2, ?3) ORDER BY k.service, k.kvno", .put = "UPDATE service_key SET sealed = ?1 WHERE service = ?2 AND kvno = ?3",
      .keys = 2,
      .reseal = reseal_key},
 };

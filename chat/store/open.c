@@ -5,7 +5,7 @@
 #include "chat/store/sqlite.h"
 #include "shared/base/file.h"
 #include "shared/service/conf.h"
-#include "shared/unseal/place.h"
+#include "shared/unseal/watch.h"
 
 static enum rc take_id(sqlite3_stmt *st, int col, uint8_t *ret, size_t n)
 {
@@ -226,11 +226,11 @@ static void store_done(struct sqlite_store **s)
         store_stop(&(*s)->base);
 }
 
-enum rc chat_store_sqlite_open(const struct conf *conf, struct master **ret_master, struct chat_store **ret,
+enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,
                                struct buf *error)
 {
     AUTO(str_done) char *dir = NULL, *file = NULL;
-    AUTO(master_done) struct master *master = NULL;
+    AUTO(master_watch_done) struct master_watch master = {0};
     AUTO(store_done) struct sqlite_store *s = store_new();
 
     if (s == NULL)
@@ -239,12 +239,12 @@ enum rc chat_store_sqlite_open(const struct conf *conf, struct master **ret_mast
     TRY(conf_path(conf, "chat/chat.db", &file));
     TRY(told(dir_check_private(dir), error, dir, NULL));
     TRY(told(master_of(conf, "chat", &s->master), error, dir, "the master key"));
-    TRY(told(master_of(conf, "chat", &master), error, dir, "the master key"));
+    TRY(told(master_watch_open(conf, "chat", &master), error, dir, "the master key"));
     enum rc rc = open_file(s, file);
     if (rc != RC_OK)
         return told(rc, error, file, rc == RC_DB ? db_error(&s->db) : NULL);
     *ret_master = master;
-    master = NULL;
+    master.master = NULL;
     *ret = &s->base;
     s = NULL;
     return RC_OK;

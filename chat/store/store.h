@@ -9,7 +9,7 @@
 #define KERB_CHAT_STORE_STORE_H
 
 #include "chat/core/chat.h"
-#include "shared/db/master.h"
+#include "shared/unseal/watch.h"
 
 STAILQ_HEAD(chat_job_list, chat_job);
 
@@ -41,7 +41,7 @@ struct chat_store {
 
 struct conf;
 /* Opens the SQLite engine. Out: ret_master - the master key once more, for the thread of the core; the caller's. */
-MUST enum rc chat_store_sqlite_open(const struct conf *conf, struct master **ret_master, struct chat_store **ret,
+MUST enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,
                                     struct buf *error);
 
 #endif

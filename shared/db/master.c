@@ -41,6 +41,7 @@ struct master {
     struct master_files files;
     struct stamp seen[2]; /* keytab, shares */
     int64_t looked_ms;    /* monotonic */
+    enum rc health;       /* of the last reading */
     struct versions now, next;
 };
 
@@ -105,11 +106,11 @@ enum rc master_refresh(struct master *m, bool *ret_changed)
     *ret_changed = false;
     m->looked_ms = clock_monotonic_ms();
     if (same_stamp(&seen[0], &m->seen[0]) && same_stamp(&seen[1], &m->seen[1]))
-        return RC_OK;
+        return m->health;
     memcpy(m->seen, seen, sizeof seen);
-    TRY(read_files(m));
-    *ret_changed = true;
-    return RC_OK;
+    m->health = read_files(m);
+    *ret_changed = m->health == RC_OK;
+    return m->health;
 }
 
 /* Whoever seals or opens goes on with the keys that there are; the daemon's main loop tells what is wrong. */

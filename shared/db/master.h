@@ -39,7 +39,10 @@ MUST enum rc master_load(const char *path, const struct name *realm, struct mast
 void master_free(struct master *m);
 void master_done(struct master **m);
 
-/* Looks at the files and reads them again when they have changed. Errors: as master_open; the old keys stay. */
+/*
+ * Looks at the files and reads them again when they have changed. Errors: as master_open, until they change again; the
+ * old keys stay.
+ */
 MUST enum rc master_refresh(struct master *m, bool *ret_changed);
 
 const struct name *master_realm(const struct master *m);

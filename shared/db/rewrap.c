@@ -181,7 +181,8 @@ enum rc sealed_rewrap(const struct sealed_db *s, bool (*may_go_on)(void *ctx), v
 {
     *ret_done = *ret_bad = 0;
     for (size_t i = 0; i < s->n; i++) {
-        AUTO(walk_done) struct walk w = {
+        AUTO(walk_done)
+        struct walk w = {
             .s = s, .table = &s->tables[i], .place.n = s->tables[i].keys, .done = ret_done, .bad = ret_bad};
         TRY(do_table(&w, may_go_on, ctx));
     }

@@ -93,8 +93,8 @@ enum rc shares_key(const struct shares *s, const uint8_t secret[SHARES_SECRET], 
     TRY(buf_lp(&info, name_slice(&s->realm)));
     TRY(buf_lp(&info, name_slice(&s->daemon)));
     TRY(buf_u32be(&info, v->kvno));
-    *ret = (struct key){
-        .etype = ETYPE_AES128_CBC_HS256, .kvno = v->kvno, .valid_from = v->valid_from, .n = SHARES_SECRET};
+    *ret =
+        (struct key){.etype = ETYPE_AES128_CBC_HS256, .kvno = v->kvno, .valid_from = v->valid_from, .n = SHARES_SECRET};
     return hkdf_sha256(slice_of(secret, SHARES_SECRET), slice_text(""), buf_slice(&info), ret->bytes, ret->n);
 }
 

@@ -42,7 +42,7 @@ static void wake(void *ctx)
 static const struct envelope_key *open_key(void *ctx, uint32_t kvno)
 {
     struct sim *s = ctx;
-    return master_key(s->master, LABEL_MESSAGE, kvno);
+    return master_key(s->master.master, LABEL_MESSAGE, kvno);
 }
 
 static void start(struct sim *s)
@@ -111,7 +111,7 @@ static void stop(struct sim *s)
         conn_forget(s, conn);
     chat_free(s->chat);
     s->store->ops->stop(s->store);
-    master_done(&s->master);
+    master_watch_done(&s->master);
     jobs_drop(&s->queued);
     jobs_drop(&s->done);
 }

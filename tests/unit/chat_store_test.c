@@ -18,7 +18,7 @@
 struct bench {
     char dir[64];
     struct conf conf;
-    struct master *master;
+    struct master_watch master;
     struct chat_store *store;
     struct buf told;
     sem_t woken;
@@ -69,7 +69,7 @@ static void wake(void *ctx)
 static void stop_store(struct bench *b)
 {
     b->store->ops->stop(b->store);
-    master_done(&b->master);
+    master_watch_done(&b->master);
 }
 
 static void open_store(struct bench *b)
