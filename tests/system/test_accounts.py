@@ -219,6 +219,32 @@ def test_invitation_makes_one_account(realm):
     assert (r.status, r.json["code"]) == (403, "exists")
 
 
+def test_code_shown_by_many_at_once_serves_once(realm):
+    from concurrent.futures import ThreadPoolExecutor
+    code = realm.kerbadm("invite").stdout.strip()
+    with ThreadPoolExecutor(8) as pool:
+        got = [r.status for r in pool.map(lambda i: register(realm, f"racer{i}", "a new password", code), range(16))]
+    assert sorted(got) == [200] + [401] * 15
+
+
+def test_password_changed_by_two_at_once_is_one_of_them(realm):
+    from concurrent.futures import ThreadPoolExecutor
+    user = realm.add_user()
+    login = Login(realm, user.name, user.password)
+    words = [f"password {i}" for i in range(6)]
+
+    def change(word):
+        try:
+            return change_password(login, word)["ok"]
+        except Refused as e:  # the key of before is not the current one any more
+            assert e.code == "KDC_ERR_PREAUTH_FAILED"
+            return False
+    with ThreadPoolExecutor(6) as pool:
+        done = [w for w, ok in zip(words, pool.map(change, words)) if ok]
+    assert len(done) == 1
+    Login(realm, user.name, done[0])
+
+
 def test_open_realm_takes_registrations(new_realm):
     realm = new_realm(**FAST, realm={"registration": "open"})
     assert register(realm, "dave", "a new password").status == 200
