@@ -17,6 +17,7 @@
 #include "as/login.h"
 #include "as/register.h"
 #include "shared/service/lifecycle.h"
+#include "shared/unseal/watch.h"
 
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
 
@@ -24,6 +25,7 @@ struct daemon {
     struct conf conf;
     struct pool stores, writers;
     struct keytab_file *keys; /* of our own services; NULL: none */
+    struct master_watch master;
     struct proxy_list proxies;
     struct as_env env;
     struct http_route routes[4];
@@ -127,6 +129,9 @@ static int prepare(struct daemon *d, int64_t start_s)
         return fail("start", rc_text(rc));
     if (open_stores(d) != 0)
         return 1;
+    rc = master_watch_open(&d->conf, "as", &d->master);
+    if (rc != RC_OK)
+        return fail("master key", rc_text(rc));
     return open_services(d, start_s) != 0 ? 1 : open_replay(d, start_s);
 }
 
@@ -209,9 +214,11 @@ static int serve(struct daemon *d)
         return 1;
     tell_listening(d);
     log_start();
-    /* users and TGS keys are read from the database: only the keytab is looked at */
-    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
+    /* users and TGS keys are read from the database: only the keytab and the master key are looked at */
+    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;) {
         look_at_keytab(d, wake == WAKE_RELOAD);
+        master_watch_look(&d->master);
+    }
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, DRAIN_MS);
     close_inner(d);
@@ -229,6 +236,7 @@ static int finish(struct daemon *d, int status)
     for (void *s; (s = pool_drain(&d->writers)) != NULL;)
         as_store_close(s);
     pool_done(&d->stores);
+    master_watch_done(&d->master);
     pool_done(&d->writers);
     ap_close(d->env.changepw);
     ap_close(d->env.admin);

@@ -15,7 +15,7 @@ struct daemon {
     struct conf conf;
     struct name service;
     char *dir, *keytab_path;
-    struct envelope_key open_key;
+    struct master_watch master; /* of the loop: seals and opens the texts of open rooms */
     struct keytab_file *keytab;
     struct chat_store *store;
     struct chat *chat;
@@ -40,6 +40,12 @@ static enum rc chat_random(void *ctx, void *p, size_t n)
     return random_bytes(p, n);
 }
 
+static const struct envelope_key *open_key(void *ctx, uint32_t kvno)
+{
+    const struct daemon *d = ctx;
+    return master_key(d->master.master, LABEL_MESSAGE, kvno);
+}
+
 /* What lies in STATE/chat: the keytab, the master key and the database. */
 static int open_state(struct daemon *d)
 {
@@ -48,7 +54,7 @@ static int open_state(struct daemon *d)
     if (conf_path(&d->conf, "chat", &d->dir) != RC_OK ||
         conf_path(&d->conf, "chat/chat.keytab", &d->keytab_path) != RC_OK)
         return fail("start", rc_text(RC_NO_MEMORY));
-    enum rc rc = chat_store_sqlite_open(&d->conf, &d->open_key, &d->store, &error);
+    enum rc rc = chat_store_sqlite_open(&d->conf, &d->master, &d->store, &error);
     if (rc != RC_OK)
         return fail_with("store", buf_cstr(&error), rc);
     rc = keytab_file_open(d->keytab_path, &d->keytab);
@@ -61,7 +67,8 @@ static int make_chat(struct daemon *d)
     const struct chat_env env = {
         .random = chat_random,
         .realm = c->realm,
-        .open_key = &d->open_key,
+        .open_key = open_key,
+        .ctx = d,
         .limits =
             {
                      .login_timeout_ms = c->chat_login_timeout * 1000,
@@ -98,8 +105,13 @@ static int open_wire(struct daemon *d, int64_t start_s)
 static int open_edge(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
-    const struct edge_options options = {
-        .conf = &d->conf, .chat = d->chat, .wire = d->wire, .store = d->store, .keytab_path = d->keytab_path, .keytab = d->keytab};
+    const struct edge_options options = {.conf = &d->conf,
+                                         .chat = d->chat,
+                                         .wire = d->wire,
+                                         .store = d->store,
+                                         .master = &d->master,
+                                         .keytab_path = d->keytab_path,
+                                         .keytab = d->keytab};
 
     lifecycle_wait_second(start_s);
     enum rc rc = edge_open(&options, &d->edge, &error);
@@ -125,7 +137,7 @@ static int finish(struct daemon *d, int status)
     wire_close(d->wire);
     chat_free(d->chat);
     keytab_file_close(d->keytab);
-    envelope_key_done(&d->open_key);
+    master_watch_done(&d->master);
     str_done(&d->keytab_path);
     str_done(&d->dir);
     return status;

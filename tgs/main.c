@@ -14,6 +14,7 @@
 
 #include "shared/service/inner.h"
 #include "shared/service/lifecycle.h"
+#include "shared/unseal/watch.h"
 #include "tgs/feed.h"
 #include "tgs/grant.h"
 
@@ -22,6 +23,7 @@
 struct daemon {
     struct conf conf;
     struct pool stores;
+    struct master_watch master;
     struct proxy_list proxies;
     struct tgs_env env;
     struct tgs_feed feed;
@@ -167,7 +169,8 @@ static int prepare(struct daemon *d, int64_t start_s)
         return fail("[proxy] trusted", rc_text(rc));
     if (open_stores(d) != 0 || open_keys(d) != 0)
         return 1;
-    return open_replay(d, start_s);
+    rc = master_watch_open(&d->conf, "tgs", &d->master);
+    return rc == RC_OK ? open_replay(d, start_s) : fail("master key", rc_text(rc));
 }
 
 static int listen_on_port(struct daemon *d)
@@ -229,8 +232,10 @@ static int serve(struct daemon *d)
         return 1;
     tell_listening(d);
     log_start();
-    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
+    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;) {
         refresh_keys(d, wake == WAKE_RELOAD);
+        master_watch_look(&d->master);
+    }
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, atomic_load(&d->hurry) ? 0 : DRAIN_MS);
     stop_feeds(d);
@@ -249,6 +254,7 @@ static int finish(struct daemon *d, int status)
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         tgs_store_close(s);
     pool_done(&d->stores);
+    master_watch_done(&d->master);
     keytab_file_close(d->env.keys);
     return rc == RC_OK ? status : fail("tgs/replay", rc_text(rc));
 }
