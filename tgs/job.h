@@ -15,6 +15,7 @@ struct tgs_job {
     bool is_opened;                     /* tgt is filled, if only for the log */
     struct authenticator authenticator; /* replay: classic only */
     bool is_proved;                     /* authenticator is filled */
+    struct envelope_key reply_key;      /* sealed only: what the answer is sealed under */
     struct key target_key;              /* what the new ticket is sealed under */
     struct ticket ticket;
     bool is_issued;

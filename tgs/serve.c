@@ -6,6 +6,7 @@
 static void job_done(struct tgs_job *job)
 {
     ticket_done(&job->tgt);
+    envelope_key_done(&job->reply_key);
     key_done(&job->target_key);
     ticket_done(&job->ticket);
 }
