@@ -209,6 +209,30 @@ static void split__of_a_file_key_goes_over_to_shares_by_a_roll_over(void **state
     assert_int_equal(kvno, 3);
 }
 
+static void split__of_new_shares_does_not_disturb_who_runs(void **state)
+{
+    AUTO(master_done) struct master *m = NULL;
+    AUTO(buf_done) struct buf out = {0};
+    uint8_t secret[SHARES_SECRET];
+    bool changed;
+    uint32_t kvno;
+
+    (void)state;
+    assert_ok(master_open(&place, &m));
+    AUTO(shares_done) struct shares *s = NULL;
+    assert_ok(shares_load(&place, &s));
+    memcpy(secret, shares_supplied(s->set[0].id), sizeof secret);
+    assert_ok(shares_split(&place, T, N, &out, &kvno)); /* in another process: */
+    shares_forget();
+    assert_ok(shares_supply(s->set[0].id, secret));
+    assert_ok(master_refresh(m, &changed));
+    assert_true(changed);
+    assert_null(master_key(m, LABEL_ROW, 2));
+    assert_ok(master_use(&place, 2, clock_s()));
+    assert_rc(master_refresh(m, &changed), RC_NO_SHARES); /* it must be unsealed again before that */
+    assert_int_equal(master_key(m, LABEL_ROW, 0)->kvno, 1);
+}
+
 static void split__refuses_counts_that_make_no_sense(void **state)
 {
     AUTO(buf_done) struct buf out = {0};
@@ -308,6 +332,7 @@ int main(void)
         TEST(gather__refuses_shares_of_another_realm_or_daemon),
         TEST(shares_key__is_bound_to_realm_daemon_and_version),
         TEST(split__of_a_file_key_goes_over_to_shares_by_a_roll_over),
+        TEST(split__of_new_shares_does_not_disturb_who_runs),
         TEST(split__refuses_counts_that_make_no_sense),
         TEST(shares_load__refuses_what_is_not_the_file),
         TEST(packet__reads_what_it_writes_and_refuses_the_rest),
