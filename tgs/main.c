@@ -2,8 +2,8 @@
  * kerb-tgs: the Ticket Granting Server.
  *
  * Threads: main waits for signals; the HTTP server's workers (tgs.threads) run tgs_grant_post, each with a store handle
- * borrowed from the pool. Keytab and replay cache lock themselves; main reads the keytab again when it changes. All
- * else in the environment is read only while they run.
+ * borrowed from the pool; the log has a thread that writes. Keytab and replay cache lock themselves; main reads the
+ * keytab again when it changes. All else in the environment is read only while they run.
  */
 #include <stdio.h>
 #include <string.h>
