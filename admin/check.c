@@ -4,7 +4,7 @@
  * Looked at: the configuration; owner and mode of each directory and file; versions of the databases; that every sealed
  * row opens; that the TGS's keytab and the AS agree on the TGS's keys, and the chat's keytab and the TGS on the chat's.
  */
-#include "admin/admin.h"
+#include "admin/mkey.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +17,7 @@ struct check {
     struct buf *text; /* the problems for a person, */
     struct jw w;      /* and for a script */
     size_t n;
+    struct buf notes; /* what is no problem */
 };
 
 static enum rc problem(struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -41,9 +42,9 @@ static const struct {
     const char *dir;
     const char *files[4]; /* that must be there */
 } folders[] = {
-    {"as",   {"as.db", "master.key", "as.keytab"}  },
-    {"tgs",  {"tgs.db", "master.key", "tgs.keytab"}},
-    {"chat", {"master.key", "chat.keytab"}         }, /* chat.db comes with the first start */
+    {"as",   {"as.db", "as.keytab"}  },
+    {"tgs",  {"tgs.db", "tgs.keytab"}},
+    {"chat", {"chat.keytab"}         }, /* chat.db comes with the first start */
 };
 
 static enum rc check_entry(struct check *c, const char *path, const struct stat *dir)
@@ -52,6 +53,8 @@ static enum rc check_entry(struct check *c, const char *path, const struct stat 
 
     if (lstat(path, &st) != 0)
         return errno == ENOENT ? RC_OK : problem(c, "%s: %s", path, strerror(errno)); /* -wal files come and go */
+    if (S_ISSOCK(st.st_mode) && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0)
+        return RC_OK; /* a daemon waits for shares */
     if (!S_ISREG(st.st_mode))
         return problem(c, "%s: not a regular file", path);
     if (st.st_mode & (S_IRWXG | S_IRWXO))
@@ -99,6 +102,17 @@ static enum rc check_present(struct check *c, const char *dir, const char *file)
     return lstat(name, &st) == 0 ? RC_OK : problem(c, "%s: %s", name, strerror(errno));
 }
 
+/* Where its master key lies depends on the configuration. */
+static enum rc check_master_file(struct check *c, const char *daemon, const char *dir)
+{
+    AUTO(master_place_done) struct master_place place = {0};
+
+    TRY(master_place_of(&c->a->conf, daemon, &place));
+    if (place.source == MASTER_CREDENTIAL)
+        return RC_OK;
+    return check_present(c, dir, place.source == MASTER_SHARES ? MASTER_SHARES_NAME : MASTER_FILE_NAME);
+}
+
 static enum rc check_folder(struct check *c, size_t i)
 {
     AUTO(str_done) char *path = NULL;
@@ -111,6 +125,7 @@ static enum rc check_folder(struct check *c, size_t i)
         return problem(c, "%s: not a directory", path);
     if (st.st_mode & (S_IRWXG | S_IRWXO))
         TRY(problem(c, "%s: mode is %04o, must be 0700", path, st.st_mode & 07777U));
+    TRY(check_master_file(c, folders[i].dir, path));
     for (size_t j = 0; j < ARRAY_LEN(folders[i].files) && folders[i].files[j]; j++)
         TRY(check_present(c, path, folders[i].files[j]));
     return check_entries(c, path, &st);
@@ -195,6 +210,19 @@ static enum rc check_tgs_keys(struct check *c, struct as_store *s, const struct 
     return RC_OK;
 }
 
+/* Without the sentence of admin_open_as: what is wrong goes among the problems. */
+static enum rc open_as(struct check *c, struct as_store **ret)
+{
+    TRY(admin_unseal(c->a, "as"));
+    return as_store_open(&c->a->conf, DB_READ, ret);
+}
+
+static enum rc open_tgs(struct check *c, struct tgs_store **ret)
+{
+    TRY(admin_unseal(c->a, "tgs"));
+    return tgs_store_open(&c->a->conf, DB_READ, ret);
+}
+
 static enum rc check_as(struct check *c)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
@@ -202,7 +230,7 @@ static enum rc check_as(struct check *c)
     uint64_t rows = 0, bad = 0;
 
     TRY(load_keytab(c, ADMIN_TGS_KEYTAB, &kt));
-    enum rc rc = as_store_open(&c->a->conf, DB_READ, &s);
+    enum rc rc = open_as(c, &s);
     if (rc != RC_OK)
         return problem(c, "%s/as: %s", c->a->conf.realm_state, rc_text(rc));
     rc = as_store_verify(s, &rows, &bad);
@@ -250,7 +278,7 @@ static enum rc check_tgs(struct check *c)
 
     TRY(load_keytab(c, ADMIN_CHAT_KEYTAB, &chat));
     TRY(load_keytab(c, ADMIN_AS_KEYTAB, &as));
-    enum rc rc = tgs_store_open(&c->a->conf, DB_READ, &s);
+    enum rc rc = open_tgs(c, &s);
     if (rc != RC_OK)
         return problem(c, "%s/tgs: %s", c->a->conf.realm_state, rc_text(rc));
     rc = tgs_store_verify(s, &rows, &bad);
@@ -258,14 +286,73 @@ static enum rc check_tgs(struct check *c)
     return check_service_keys(c, s, chat, as);
 }
 
-static enum rc check_chat(struct check *c)
-{
-    AUTO(master_done) struct master *m = NULL;
-    AUTO(str_done) char *path = NULL;
+/* --- master keys --- */
 
-    TRY(conf_path(&c->a->conf, ADMIN_CHAT_MASTER, &path));
-    enum rc rc = master_load(path, &c->a->conf.realm, &m);
-    return rc == RC_OK ? RC_OK : problem(c, "%s: %s", path, rc_text(rc));
+static enum rc note(struct check *c, const char *daemon, uint32_t current, const struct sealed_counts *counts)
+{
+    jw_open(&c->w, daemon, '{');
+    jw_int(&c->w, "seals", current);
+    jw_open(&c->w, "rows", '{');
+    for (size_t i = 0; i < counts->n; i++) {
+        char kvno[16];
+        (void)snprintf(kvno, sizeof kvno, "%u", counts->version[i].kvno);
+        jw_int(&c->w, kvno, (int64_t)counts->version[i].rows);
+        if (counts->version[i].kvno != current)
+            TRY(buf_printf(&c->notes, "master key of %s: version %u seals, %llu rows lie under version %u\n", daemon,
+                           current, (unsigned long long)counts->version[i].rows, counts->version[i].kvno));
+    }
+    jw_close(&c->w, '}');
+    jw_close(&c->w, '}');
+    return RC_OK;
+}
+
+/* Whether every version that a row lies under is there. */
+static enum rc check_versions(struct check *c, const char *daemon, const struct master_list *l,
+                              struct sealed_counts *counts)
+{
+    for (size_t i = 0; i < counts->n; i++) {
+        bool found = false;
+        for (size_t j = 0; j < l->n; j++)
+            found = found || l->version[j].kvno == counts->version[i].kvno;
+        if (!found)
+            TRY(problem(c, "%s: %llu rows lie under version %u of the master key, which is not here", daemon,
+                        (unsigned long long)counts->version[i].rows, counts->version[i].kvno));
+    }
+    return RC_OK;
+}
+
+static enum rc look_at_master(struct check *c, const char *daemon, struct master_list *l, struct sealed_counts *counts)
+{
+    AUTO(master_place_done) struct master_place place = {0};
+    AUTO(mkey_rows_done) struct mkey_rows rows = {0};
+
+    TRY(master_place_of(&c->a->conf, daemon, &place));
+    TRY(master_list(&place, l));
+    TRY(mkey_rows_open(c->a, daemon, DB_READ, &rows));
+    return mkey_count(&rows, counts);
+}
+
+static enum rc check_masters(struct check *c)
+{
+    struct master_list l[MKEY_DAEMONS];
+    struct sealed_counts counts[MKEY_DAEMONS] = {0};
+    bool known[MKEY_DAEMONS];
+
+    for (size_t i = 0; i < MKEY_DAEMONS; i++) {
+        enum rc rc = look_at_master(c, mkey_daemons[i], &l[i], &counts[i]);
+        known[i] = rc == RC_OK;
+        if (known[i])
+            TRY(check_versions(c, mkey_daemons[i], &l[i], &counts[i]));
+        else if (strcmp(mkey_daemons[i], "chat") == 0) /* the others have told already */
+            TRY(problem(c, "%s/chat: %s", c->a->conf.realm_state, rc_text(rc)));
+    }
+    jw_close(&c->w, ']');
+    jw_open(&c->w, "master", '{');
+    for (size_t i = 0; i < MKEY_DAEMONS; i++)
+        if (known[i])
+            TRY(note(c, mkey_daemons[i], master_list_current(&l[i], clock_s()), &counts[i]));
+    jw_close(&c->w, '}');
+    return RC_OK;
 }
 
 /* --- the command --- */
@@ -277,8 +364,7 @@ static enum rc look(struct check *c)
     TRY(check_files(c));
     TRY(check_as(c));
     TRY(check_tgs(c));
-    TRY(check_chat(c));
-    jw_close(&c->w, ']');
+    TRY(check_masters(c)); /* closes the list of problems */
     jw_bool(&c->w, "ok", c->n == 0);
     jw_close(&c->w, '}');
     return RC_OK;
@@ -290,6 +376,7 @@ static enum rc show(struct check *c)
         return admin_print_json(c->a, &c->w);
     if (c->n == 0)
         TRY(buf_text(c->text, "all is well\n"));
+    TRY(buf_add(c->text, buf_slice(&c->notes)));
     return admin_print(c->a, c->text);
 }
 
@@ -302,6 +389,7 @@ enum rc cmd_check(struct admin *a)
     enum rc rc = look(&c);
     if (rc == RC_OK)
         rc = show(&c);
+    buf_done(&c.notes);
     if (rc != RC_OK || c.n == 0)
         return rc;
     return admin_fail(a, RC_BAD_CONFIG, "%zu problem%s", c.n, c.n == 1 ? "" : "s");

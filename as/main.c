@@ -17,6 +17,8 @@
 #include "as/login.h"
 #include "as/register.h"
 #include "shared/service/lifecycle.h"
+#include "shared/unseal/unseal.h"
+#include "shared/unseal/watch.h"
 
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
 
@@ -24,6 +26,7 @@ struct daemon {
     struct conf conf;
     struct pool stores, writers;
     struct keytab_file *keys; /* of our own services; NULL: none */
+    struct master_watch master;
     struct proxy_list proxies;
     struct as_env env;
     struct http_route routes[4];
@@ -127,6 +130,9 @@ static int prepare(struct daemon *d, int64_t start_s)
         return fail("start", rc_text(rc));
     if (open_stores(d) != 0)
         return 1;
+    rc = master_watch_open(&d->conf, "as", &d->master);
+    if (rc != RC_OK)
+        return fail("master key", rc_text(rc));
     return open_services(d, start_s) != 0 ? 1 : open_replay(d, start_s);
 }
 
@@ -198,10 +204,25 @@ static void tell_listening(const struct daemon *d)
     lifecycle_notify("READY=1");
 }
 
+/* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
+static bool unseal(struct daemon *d, int *ret_status)
+{
+    AUTO(buf_done) struct buf error = {0};
+
+    enum rc rc = unseal_wait(&d->conf, "as", d->conf.as_listen, &error);
+    if (rc == RC_OK)
+        return true;
+    *ret_status = rc == RC_STOPPED ? 0 : fail("unseal", error.n ? buf_cstr(&error) : rc_text(rc));
+    return false;
+}
+
 static int serve(struct daemon *d)
 {
-    const int64_t start_s = clock_s();
+    int status;
 
+    if (!unseal(d, &status))
+        return status;
+    const int64_t start_s = clock_s();
     if (prepare(d, start_s) != 0)
         return 1;
     lifecycle_wait_second(start_s);
@@ -209,9 +230,11 @@ static int serve(struct daemon *d)
         return 1;
     tell_listening(d);
     log_start();
-    /* users and TGS keys are read from the database: only the keytab is looked at */
-    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
+    /* users and TGS keys are read from the database: only the keytab and the master key are looked at */
+    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;) {
         look_at_keytab(d, wake == WAKE_RELOAD);
+        master_watch_look(&d->master);
+    }
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, DRAIN_MS);
     close_inner(d);
@@ -229,6 +252,7 @@ static int finish(struct daemon *d, int status)
     for (void *s; (s = pool_drain(&d->writers)) != NULL;)
         as_store_close(s);
     pool_done(&d->stores);
+    master_watch_done(&d->master);
     pool_done(&d->writers);
     ap_close(d->env.changepw);
     ap_close(d->env.admin);
@@ -257,6 +281,8 @@ int main(int argc, char **argv)
         return fail("configuration", error.n ? buf_cstr(&error) : rc_text(rc));
     if (args.check_only)
         return 0;
+    if (args.unseal)
+        (void)snprintf(d.conf.as_master, sizeof d.conf.as_master, "shares");
     log_setup("kerb-as", level);
     if (!crypto_keys_are_locked())
         log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");

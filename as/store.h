@@ -17,7 +17,7 @@
 
 #include "shared/crypto/onecode.h"
 #include "shared/crypto/userkey.h"
-#include "shared/db/db.h"
+#include "shared/db/rewrap.h"
 #include "shared/service/conf.h"
 #include "shared/service/feed.h"
 
@@ -200,6 +200,9 @@ MUST enum rc as_store_feed(struct as_store *s, int64_t after, unsigned limit, in
 
 /* A number that differs when another connection has committed since. */
 MUST enum rc as_store_data_version(struct as_store *s, int64_t *ret);
+
+/* Its sealed columns, for a roll-over of the master key. Borrowed from s. */
+struct sealed_db as_store_sealed(struct as_store *s);
 
 /* Opens every sealed row once. Out: counts of rows read and of rows that do not open. */
 MUST enum rc as_store_verify(struct as_store *s, uint64_t *ret_rows, uint64_t *ret_bad);

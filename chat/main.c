@@ -10,12 +10,13 @@
 #include "chat/edge/edge.h"
 #include "shared/service/lifecycle.h"
 #include "shared/service/log.h"
+#include "shared/unseal/unseal.h"
 
 struct daemon {
     struct conf conf;
     struct name service;
     char *dir, *keytab_path;
-    struct envelope_key open_key;
+    struct master_watch master; /* of the loop: seals and opens the texts of open rooms */
     struct keytab_file *keytab;
     struct chat_store *store;
     struct chat *chat;
@@ -40,6 +41,12 @@ static enum rc chat_random(void *ctx, void *p, size_t n)
     return random_bytes(p, n);
 }
 
+static const struct envelope_key *open_key(void *ctx, uint32_t kvno)
+{
+    const struct daemon *d = ctx;
+    return master_key(d->master.master, LABEL_MESSAGE, kvno);
+}
+
 /* What lies in STATE/chat: the keytab, the master key and the database. */
 static int open_state(struct daemon *d)
 {
@@ -48,7 +55,7 @@ static int open_state(struct daemon *d)
     if (conf_path(&d->conf, "chat", &d->dir) != RC_OK ||
         conf_path(&d->conf, "chat/chat.keytab", &d->keytab_path) != RC_OK)
         return fail("start", rc_text(RC_NO_MEMORY));
-    enum rc rc = chat_store_sqlite_open(&d->conf, &d->open_key, &d->store, &error);
+    enum rc rc = chat_store_sqlite_open(&d->conf, &d->master, &d->store, &error);
     if (rc != RC_OK)
         return fail_with("store", buf_cstr(&error), rc);
     rc = keytab_file_open(d->keytab_path, &d->keytab);
@@ -61,7 +68,8 @@ static int make_chat(struct daemon *d)
     const struct chat_env env = {
         .random = chat_random,
         .realm = c->realm,
-        .open_key = &d->open_key,
+        .open_key = open_key,
+        .ctx = d,
         .limits =
             {
                      .login_timeout_ms = c->chat_login_timeout * 1000,
@@ -98,18 +106,38 @@ static int open_wire(struct daemon *d, int64_t start_s)
 static int open_edge(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
-    const struct edge_options options = {
-        .conf = &d->conf, .chat = d->chat, .wire = d->wire, .store = d->store, .keytab_path = d->keytab_path, .keytab = d->keytab};
+    const struct edge_options options = {.conf = &d->conf,
+                                         .chat = d->chat,
+                                         .wire = d->wire,
+                                         .store = d->store,
+                                         .master = &d->master,
+                                         .keytab_path = d->keytab_path,
+                                         .keytab = d->keytab};
 
     lifecycle_wait_second(start_s);
     enum rc rc = edge_open(&options, &d->edge, &error);
     return rc == RC_OK ? 0 : fail_with(d->conf.chat_listen, buf_cstr(&error), rc);
 }
 
+/* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
+static bool unseal(struct daemon *d, int *ret_status)
+{
+    AUTO(buf_done) struct buf error = {0};
+
+    enum rc rc = unseal_wait(&d->conf, "chat", d->conf.chat_listen, &error);
+    if (rc == RC_OK)
+        return true;
+    *ret_status = rc == RC_STOPPED ? 0 : fail_with("unseal", buf_cstr(&error), rc);
+    return false;
+}
+
 static int serve(struct daemon *d)
 {
-    const int64_t start_s = clock_s();
+    int status;
 
+    if (!unseal(d, &status))
+        return status;
+    const int64_t start_s = clock_s();
     if (open_state(d) != 0 || make_chat(d) != 0 || open_wire(d, start_s) != 0 || open_edge(d, start_s) != 0)
         return 1;
     enum rc rc = edge_run(d->edge);
@@ -125,7 +153,7 @@ static int finish(struct daemon *d, int status)
     wire_close(d->wire);
     chat_free(d->chat);
     keytab_file_close(d->keytab);
-    envelope_key_done(&d->open_key);
+    master_watch_done(&d->master);
     str_done(&d->keytab_path);
     str_done(&d->dir);
     return status;
@@ -155,6 +183,8 @@ int main(int argc, char **argv)
         return fail_with("configuration", buf_cstr(&error), rc);
     if (args.check_only)
         return 0;
+    if (args.unseal)
+        (void)snprintf(d.conf.chat_master, sizeof d.conf.chat_master, "shares");
     log_setup("kerb-chat", level);
     if (!crypto_keys_are_locked())
         log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");
