@@ -17,6 +17,7 @@
 #include "as/login.h"
 #include "as/register.h"
 #include "shared/service/lifecycle.h"
+#include "shared/unseal/unseal.h"
 #include "shared/unseal/watch.h"
 
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
@@ -203,10 +204,25 @@ static void tell_listening(const struct daemon *d)
     lifecycle_notify("READY=1");
 }
 
+/* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
+static bool unseal(struct daemon *d, int *ret_status)
+{
+    AUTO(buf_done) struct buf error = {0};
+
+    enum rc rc = unseal_wait(&d->conf, "as", d->conf.as_listen, &error);
+    if (rc == RC_OK)
+        return true;
+    *ret_status = rc == RC_STOPPED ? 0 : fail("unseal", error.n ? buf_cstr(&error) : rc_text(rc));
+    return false;
+}
+
 static int serve(struct daemon *d)
 {
-    const int64_t start_s = clock_s();
+    int status;
 
+    if (!unseal(d, &status))
+        return status;
+    const int64_t start_s = clock_s();
     if (prepare(d, start_s) != 0)
         return 1;
     lifecycle_wait_second(start_s);
@@ -265,6 +281,8 @@ int main(int argc, char **argv)
         return fail("configuration", error.n ? buf_cstr(&error) : rc_text(rc));
     if (args.check_only)
         return 0;
+    if (args.unseal)
+        (void)snprintf(d.conf.as_master, sizeof d.conf.as_master, "shares");
     log_setup("kerb-as", level);
     if (!crypto_keys_are_locked())
         log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");

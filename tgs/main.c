@@ -2,9 +2,9 @@
  * kerb-tgs: the Ticket Granting Server.
  *
  * Threads: main waits for signals; the HTTP server's workers (tgs.threads) run tgs_grant_post, each with a store handle
- * borrowed from the pool; the feed's reader applies what the AS tells; the inner listener's connections tell services.
- * Keytab, replay cache and epochs lock themselves; main reads the keytab again when it changes. All else in the
- * environment is read only while they run.
+ * borrowed from the pool; the log has a thread that writes; the feed's reader applies what the AS tells; the inner
+ * listener's connections tell services. Keytab, replay cache and epochs lock themselves; main reads the keytab again
+ * when it changes. All else in the environment is read only while they run.
  */
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,6 +14,7 @@
 
 #include "shared/service/inner.h"
 #include "shared/service/lifecycle.h"
+#include "shared/unseal/unseal.h"
 #include "shared/unseal/watch.h"
 #include "tgs/feed.h"
 #include "tgs/grant.h"
@@ -219,10 +220,25 @@ static void refresh_keys(struct daemon *d, bool force)
         log_note(LOG_INFO, "keytab", "tgs.keytab was read again");
 }
 
+/* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
+static bool unseal(struct daemon *d, int *ret_status)
+{
+    AUTO(buf_done) struct buf error = {0};
+
+    enum rc rc = unseal_wait(&d->conf, "tgs", d->conf.tgs_listen, &error);
+    if (rc == RC_OK)
+        return true;
+    *ret_status = rc == RC_STOPPED ? 0 : fail("unseal", error.n ? buf_cstr(&error) : rc_text(rc));
+    return false;
+}
+
 static int serve(struct daemon *d)
 {
-    const int64_t start_s = clock_s();
+    int status;
 
+    if (!unseal(d, &status))
+        return status;
+    const int64_t start_s = clock_s();
     if (prepare(d, start_s) != 0)
         return 1;
     if (start_feeds(d) != 0)
@@ -279,6 +295,8 @@ int main(int argc, char **argv)
         return fail("configuration", error.n ? buf_cstr(&error) : rc_text(rc));
     if (args.check_only)
         return 0;
+    if (args.unseal)
+        (void)snprintf(d.conf.tgs_master, sizeof d.conf.tgs_master, "shares");
     log_setup("kerb-tgs", level);
     if (!crypto_keys_are_locked())
         log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");

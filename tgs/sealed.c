@@ -8,7 +8,7 @@
 #include "shared/base/json.h"
 #include "tgs/job.h"
 
-#define REPLY_ROOM (TICKET_TEXT_MAX + 512) /* a reply is written without growing */
+#define REPLY_ROOM 1024 /* bytes beside the ticket: a reply is written without growing */
 
 static struct envelope_aad aad_of(const struct tgs_env *env, const struct tgs_job *job, struct slice context)
 {
@@ -90,7 +90,7 @@ static enum rc write_reply(const struct tgs_job *job, struct slice ticket_text, 
 {
     const struct ticket *t = &job->ticket;
 
-    TRY(buf_reserve(out, REPLY_ROOM));
+    TRY(buf_reserve(out, ticket_text.n + REPLY_ROOM));
     struct jw w = jw_start(out);
     jw_open(&w, NULL, '{');
     jw_text(&w, "service", name_slice(&t->server));
