@@ -54,5 +54,6 @@ void time_format_classic(int64_t unix_s, char out[CLASSIC_TIME_LEN + 1]);
 int64_t clock_s(void);
 int64_t clock_ms(void);
 int64_t clock_monotonic_ms(void);
+int64_t clock_monotonic_us(void); /* for durations */
 
 #endif

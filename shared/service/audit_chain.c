@@ -36,11 +36,17 @@ static struct envelope_aad head_aad(const struct audit_options *o)
 enum rc audit_head_read(const struct audit_options *o, struct audit_head *ret)
 {
     AUTO(buf_done) struct buf path = {0}, file = {0}, plain = {0};
+    AUTO(envelope_key_done) struct envelope_key key = {0};
     struct envelope_aad aad = head_aad(o);
+    uint32_t kvno;
 
     TRY(head_path(o, &path));
     TRY(file_read((const char *)path.p, HEAD_FILE_MAX, FILE_PRIVATE, &file));
-    TRY(envelope_open(o->key, &aad, buf_slice(&file), &plain));
+    TRY(envelope_kvno(buf_slice(&file), &kvno));
+    if (kvno == 0) /* we never wrote that */
+        return RC_MODIFIED;
+    TRY(o->key(o->key_ctx, kvno, &key));
+    TRY(envelope_open(&key, &aad, buf_slice(&file), &plain));
     if (plain.n != HEAD_BYTES)
         return RC_MODIFIED;
     ret->n = get_u64be(plain.p);
@@ -51,12 +57,14 @@ enum rc audit_head_read(const struct audit_options *o, struct audit_head *ret)
 enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head)
 {
     AUTO(buf_done) struct buf path = {0}, plain = {0}, sealed = {0};
+    AUTO(envelope_key_done) struct envelope_key key = {0};
     struct envelope_aad aad = head_aad(o);
 
     TRY(head_path(o, &path));
     TRY(buf_u64be(&plain, head->n));
     TRY(buf_add(&plain, SLICE(head->hash)));
-    TRY(envelope_seal(o->key, &aad, buf_slice(&plain), &sealed));
+    TRY(o->key(o->key_ctx, 0, &key));
+    TRY(envelope_seal(&key, &aad, buf_slice(&plain), &sealed));
     return file_write_atomic((const char *)path.p, buf_slice(&sealed), 0600);
 }
 
