@@ -190,7 +190,7 @@ static enum rc rotate_service(struct admin *a, const struct name *name)
         TRY(conf_path(&a->conf, keytab, &path));
         TRY(load_keytab(a, path, &kt));
     }
-    TRY(tell(a, tgs_store_rotate(s, name, clock_s() + a->conf.policy_keytab_delay, &key), s, name));
+    TRY(tell(a, tgs_store_rotate(s, name, clock_s() + a->conf.policy_keytab_delay, clock_s(), &key), s, name));
     if (keytab)
         TRY(append(a, name, &key, kt, path));
     return show_rotation(a, name, &key, path);

@@ -34,8 +34,9 @@ static enum rc authenticator_is_new(const struct tgs_env *env, struct tgs_job *j
 
 /* Last the service: which ones there are is told to nobody who has not shown who he is. */
 static tgs_rule *const rules[] = {
-    tgs_ticket_is_of_the_profile, tgs_address_is_the_tickets, session_key_is_proved, tgs_names_match, stamp_is_near,
-    ticket_is_of_this_life,       authenticator_is_new,       tgs_service_is_known,
+    tgs_ticket_is_of_the_profile, tgs_client_is_not_cut_off, tgs_address_is_the_tickets,
+    session_key_is_proved,        tgs_names_match,           stamp_is_near,
+    ticket_is_of_this_life,       authenticator_is_new,      tgs_service_is_known,
 };
 
 static enum rc write_reply(const struct ticket *t, struct slice ticket_text, struct buf *out)

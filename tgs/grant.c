@@ -132,5 +132,7 @@ enum rc tgs_ready(void *ctx)
     struct tgs_store *store = pool_take(env->stores);
     enum rc rc = tgs_store_find(store, &nobody, &svc);
     pool_put(env->stores, store);
-    return rc == RC_NO_SERVICE ? key_is_usable(env) : rc;
+    if (rc == RC_NO_SERVICE)
+        rc = key_is_usable(env);
+    return rc == RC_OK ? feed_ready(env->feed) : rc;
 }

@@ -11,7 +11,8 @@ void tgs_grant_post(void *ctx, const struct http_request *req, struct http_reply
 /* For tgs_env.audit: one line "tgs" in the log. */
 void tgs_audit_log(void *ctx, const struct tgs_event *event);
 
-/* For http_options.ready: the store answers and there is a TGS key; ctx is a const struct tgs_env. */
+/* For http_options.ready: the store answers, there is a TGS key, and the link to the AS is up; ctx is a const struct
+ * tgs_env. */
 MUST enum rc tgs_ready(void *ctx);
 
 #endif

@@ -33,6 +33,7 @@ extern const struct tgs_profile tgs_classic, tgs_sealed;
 
 /* Shared rules. */
 tgs_rule tgs_ticket_is_of_the_profile; /* BAD_ETYPE */
+tgs_rule tgs_client_is_not_cut_off;    /* CUT_OFF */
 tgs_rule tgs_address_is_the_tickets;   /* BAD_ADDRESS */
 tgs_rule tgs_names_match;              /* BAD_MATCH */
 tgs_rule tgs_service_is_known;         /* NO_SERVICE, SERVICE_DISABLED; gives target_key */

@@ -2,13 +2,19 @@
  * kerb-tgs: the Ticket Granting Server.
  *
  * Threads: main waits for signals; the HTTP server's workers (tgs.threads) run tgs_grant_post, each with a store handle
- * borrowed from the pool. Keytab and replay cache lock themselves; main reads the keytab again when it changes. All
- * else in the environment is read only while they run.
+ * borrowed from the pool; the feed's reader applies what the AS tells; the inner listener's connections tell services.
+ * Keytab, replay cache and epochs lock themselves; main reads the keytab again when it changes. All else in the
+ * environment is read only while they run.
  */
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "shared/service/inner.h"
 #include "shared/service/lifecycle.h"
+#include "tgs/feed.h"
 #include "tgs/grant.h"
 
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
@@ -18,8 +24,13 @@ struct daemon {
     struct pool stores;
     struct proxy_list proxies;
     struct tgs_env env;
+    struct tgs_feed feed;
+    struct feed_server *teller;
+    struct inner *inner;
+    struct inner_route inner_routes[1];
     struct http_route routes[1];
     struct http *http;
+    atomic_bool hurry; /* end without grace */
 };
 
 static int fail(const char *what, const char *why)
@@ -28,17 +39,26 @@ static int fail(const char *what, const char *why)
     return 1;
 }
 
-/* One store handle a worker. */
+static int no_store(const struct daemon *d, enum rc rc)
+{
+    fprintf(stderr, "kerb-tgs: the store in %s/tgs does not open (its directory, master.key or tgs.db): %s\n",
+            d->conf.realm_state, rc_text(rc));
+    return 1;
+}
+
+/* The one that writes goes first: it brings an older file up to date. Then one to tell with, and one a worker. */
 static int open_stores(struct daemon *d)
 {
+    enum rc rc = tgs_store_open(&d->conf, DB_WRITE, &d->feed.writer);
+    if (rc == RC_OK)
+        rc = tgs_store_open(&d->conf, DB_READ, &d->feed.teller);
+    if (rc != RC_OK)
+        return no_store(d, rc);
     for (int64_t i = 0; i < d->conf.tgs_threads; i++) {
         struct tgs_store *s;
-        enum rc rc = tgs_store_open(&d->conf, DB_READ, &s);
-        if (rc != RC_OK) {
-            fprintf(stderr, "kerb-tgs: the store in %s/tgs does not open (its directory, master.key or tgs.db): %s\n",
-                    d->conf.realm_state, rc_text(rc));
-            return 1;
-        }
+        rc = tgs_store_open(&d->conf, DB_READ, &s);
+        if (rc != RC_OK)
+            return no_store(d, rc);
         pool_put(&d->stores, s);
     }
     return 0;
@@ -69,6 +89,71 @@ static int open_replay(struct daemon *d, int64_t start_s)
     if (!clean)
         log_note(LOG_WARN, "replay", "no orderly stop before: tickets issued before this start are refused");
     return 0;
+}
+
+/* --- the feeds --- */
+
+static void end(void *ctx, bool grace)
+{
+    struct daemon *d = ctx;
+
+    log_note(LOG_INFO, "order", "the AS says that this daemon is to end%s", grace ? "" : " at once");
+    atomic_store(&d->hurry, !grace);
+    (void)kill(getpid(), SIGTERM);
+}
+
+static enum rc start_reader(struct daemon *d)
+{
+    struct feed_options options = {
+        .realm = d->conf.realm,
+        .reader = d->env.name,
+        .address = d->conf.tgs_feed,
+        .keys = d->env.keys,
+        .apply = tgs_feed_apply,
+        .ctx = &d->feed,
+    };
+
+    TRY(tgs_epochs_new(&d->env.epochs));
+    d->feed.conf = &d->conf;
+    d->feed.name = d->env.name;
+    d->feed.epochs = d->env.epochs;
+    d->feed.clock = d->env.clock;
+    d->feed.end = end;
+    d->feed.end_ctx = d;
+    TRY(tgs_feed_load(&d->feed, &options.after));
+    return options.address[0] ? feed_start(&options, &d->env.feed) : RC_OK;
+}
+
+static int start_feeds(struct daemon *d)
+{
+    AUTO(buf_done) struct buf error = {0};
+    const struct feed_source source = {tgs_feed_key, tgs_feed_read, &d->feed};
+    struct log_line line;
+
+    enum rc rc = start_reader(d);
+    if (rc == RC_OK)
+        rc = feed_server_open(&d->conf.realm, &source, &d->teller);
+    if (rc != RC_OK)
+        return fail("feed", rc_text(rc));
+    if (!d->conf.tgs_inner[0])
+        return 0;
+    d->inner_routes[0] = (struct inner_route){"POST", FEED_PATH, feed_server_post, d->teller};
+    rc = inner_start(d->conf.tgs_inner, d->inner_routes, ARRAY_LEN(d->inner_routes), &d->inner, &error);
+    if (rc != RC_OK)
+        return fail("[tgs] inner", error.n ? buf_cstr(&error) : rc_text(rc));
+    log_begin(&line, LOG_INFO, "listening_inner");
+    log_num(&line, "port", inner_port(d->inner));
+    log_end(&line);
+    return 0;
+}
+
+static void stop_feeds(struct daemon *d)
+{
+    feed_stop(d->env.feed);
+    feed_server_stop(d->teller);
+    inner_stop(d->inner);
+    feed_server_close(d->teller);
+    d->env.feed = NULL;
 }
 
 static int prepare(struct daemon *d, int64_t start_s)
@@ -135,6 +220,8 @@ static int serve(struct daemon *d)
 
     if (prepare(d, start_s) != 0)
         return 1;
+    if (start_feeds(d) != 0)
+        return 1;
     lifecycle_wait_second(start_s);
     if (listen_on_port(d) != 0)
         return 1;
@@ -142,14 +229,18 @@ static int serve(struct daemon *d)
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
         refresh_keys(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
-    http_stop(d->http, DRAIN_MS);
+    http_stop(d->http, atomic_load(&d->hurry) ? 0 : DRAIN_MS);
     log_note(LOG_INFO, "stopped", "asked to");
     return 0;
 }
 
 static int finish(struct daemon *d, int status)
 {
+    stop_feeds(d);
     enum rc rc = replay_close(d->env.replay);
+    tgs_epochs_free(d->env.epochs);
+    tgs_store_close(d->feed.writer);
+    tgs_store_close(d->feed.teller);
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         tgs_store_close(s);
     pool_done(&d->stores);

@@ -76,7 +76,8 @@ static enum rc target_is_known(const struct tgs_env *env, struct tgs_job *job)
 }
 
 static tgs_rule *const rules[] = {
-    tgs_ticket_is_of_the_profile, tgs_address_is_the_tickets, session_key_is_proved, tgs_names_match, target_is_known,
+    tgs_ticket_is_of_the_profile, tgs_client_is_not_cut_off, tgs_address_is_the_tickets,
+    session_key_is_proved,        tgs_names_match,           target_is_known,
 };
 
 static enum rc write_reply(const struct tgs_job *job, struct slice ticket_text, struct buf *out)

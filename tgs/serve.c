@@ -31,6 +31,11 @@ enum rc tgs_ticket_is_of_the_profile(const struct tgs_env *env, struct tgs_job *
     return job->tgt.session.etype == job->req->profile ? RC_OK : RC_BAD_ETYPE;
 }
 
+enum rc tgs_client_is_not_cut_off(const struct tgs_env *env, struct tgs_job *job)
+{
+    return job->tgt.epoch >= tgs_epochs_of(env->epochs, job->tgt.client_id) ? RC_OK : RC_CUT_OFF;
+}
+
 enum rc tgs_address_is_the_tickets(const struct tgs_env *env, struct tgs_job *job)
 {
     if (!env->conf->realm_check_address)

@@ -14,6 +14,7 @@
 #include "shared/ticket/authenticator.h"
 #include "shared/ticket/replay.h"
 #include "shared/ticket/sealed.h"
+#include "tgs/epochs.h"
 #include "tgs/store.h"
 
 #define TGS_OWN_NAME "tgs" /* its principal, as the protocol calls it */
@@ -53,7 +54,9 @@ struct tgs_env {
     struct keytab_file *keys; /* its key versions */
     struct pool *stores;      /* of struct tgs_store */
     struct replay *replay;
-    int64_t crash_s; /* after a crash: the second of this start, tickets of up to then are refused; else -1 */
+    struct tgs_epochs *epochs;
+    struct feed *feed; /* from the AS; NULL: none is configured */
+    int64_t crash_s;   /* after a crash: the second of this start, tickets of up to then are refused; else -1 */
     int64_t (*clock)(void);
     void (*audit)(void *ctx, const struct tgs_event *event);
     void *audit_ctx;
@@ -62,7 +65,8 @@ struct tgs_env {
 /*
  * In:      req - any bytes
  * Out:     ret_rep - on success only
- * Errors:  MALFORMED; of the ticket MODIFIED, NO_KVNO, NOT_US, TKT_EXPIRED, BAD_ETYPE, BAD_ADDRESS, TKT_BEFORE_CRASH;
+ * Errors:  MALFORMED; of the ticket MODIFIED, NO_KVNO, NOT_US, TKT_EXPIRED, BAD_ETYPE, CUT_OFF, BAD_ADDRESS,
+ *          TKT_BEFORE_CRASH;
  *          of the authenticator MODIFIED, BAD_MATCH, SKEW, REPEAT, RATE_LIMITED, CACHE_FULL; to an authenticated client
  *          NO_SERVICE, SERVICE_DISABLED, NOT_RENEWABLE, RENEW_OVER; our own DB, BAD_ROW, NO_KEY
  * Thread:  any

@@ -19,6 +19,22 @@ static const char *const migrations[] = {
     " valid_from_s INTEGER NOT NULL,"
     " sealed BLOB NOT NULL,"
     " PRIMARY KEY (service, kvno)) WITHOUT ROWID;",
+    /* what the AS's feed has told, where we stand in it, and our own feed */
+    "CREATE TABLE epoch ("
+    " client_id BLOB PRIMARY KEY,"
+    " epoch INTEGER NOT NULL," /* tickets of a lower one are worth nothing */
+    " time_s INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE feed_position ("
+    " one INTEGER PRIMARY KEY CHECK (one = 1),"
+    " seq INTEGER NOT NULL);"
+    "INSERT INTO feed_position VALUES (1, 0);"
+    "CREATE TABLE feed ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " time_s INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL," /* enum feed_kind: its numbers stay */
+    " client_id BLOB NOT NULL,"
+    " number INTEGER NOT NULL," /* the epoch; of a rotation the version */
+    " text TEXT NOT NULL);",
 };
 
 static const struct db_schema schema = {
@@ -43,6 +59,21 @@ static const char *const statements[ST_COUNT] = {
     [ST_KEYS] = "SELECT kvno, valid_from_s, sealed FROM service_key WHERE service = ?1 ORDER BY kvno",
     [ST_ADD] = "INSERT INTO service (name, folded, disabled, created_s) VALUES (?1, ?2, 0, ?3)",
     [ST_ADD_KEY] = "INSERT INTO service_key (service, kvno, valid_from_s, sealed) VALUES (?1, ?2, ?3, ?4)",
+    [ST_KEY_VERSION] = "SELECT k.valid_from_s, k.sealed FROM service s JOIN service_key k ON k.service = s.id"
+                       " WHERE s.name = ?1 AND k.kvno = ?2",
+    /* a version is out of use from the second in which a later one came into use */
+    [ST_PURGE] = "DELETE FROM service_key WHERE service = ?1 AND EXISTS (SELECT 1 FROM service_key n"
+                 " WHERE n.service = service_key.service AND n.kvno > service_key.kvno AND n.valid_from_s <= ?2)",
+    [ST_RAISE] = "INSERT INTO epoch (client_id, epoch, time_s) VALUES (?1, ?2, ?3) ON CONFLICT (client_id)"
+                 " DO UPDATE SET epoch = excluded.epoch, time_s = excluded.time_s WHERE excluded.epoch > epoch.epoch",
+    [ST_EPOCHS] = "SELECT client_id, epoch FROM epoch",
+    [ST_PURGE_EPOCHS] = "DELETE FROM epoch WHERE time_s < ?1",
+    [ST_POSITION] = "SELECT seq FROM feed_position",
+    [ST_SET_POSITION] = "UPDATE feed_position SET seq = ?1",
+    [ST_FEED_ADD] = "INSERT INTO feed (time_s, kind, client_id, number, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [ST_FEED_PURGE] = "DELETE FROM feed WHERE seq IN (SELECT seq FROM feed ORDER BY seq LIMIT 100) AND time_s < ?1",
+    [ST_FEED_NEWEST] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'feed'), 0)",
+    [ST_FEED] = "SELECT seq, time_s, kind, client_id, number, text FROM feed WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [ST_ALL_KEYS] = "SELECT s.name, k.kvno, k.sealed FROM service_key k LEFT JOIN service s ON s.id = k.service",
 };
 

@@ -1,8 +1,7 @@
 /* The TGS's store, kerbadm's side: every call that writes is one transaction. */
 #include "tgs/store_rows.h"
 
-/* Ends a transaction: commits what went well, rolls back the rest. */
-static enum rc finish(struct tgs_store *s, enum rc rc)
+enum rc tgs_store_finish(struct tgs_store *s, enum rc rc)
 {
     if (rc == RC_OK)
         rc = db_commit(&s->db);
@@ -50,25 +49,56 @@ enum rc tgs_store_add(struct tgs_store *s, const struct name *name, int64_t now_
     AUTO(key_done) struct key key = {0};
 
     TRY(db_begin(&s->db));
-    TRY(finish(s, add(s, name, now_s, &key)));
+    TRY(tgs_store_finish(s, add(s, name, now_s, &key)));
     *ret_key = key;
     return RC_OK;
 }
 
-static enum rc rotate(struct tgs_store *s, const struct name *name, int64_t valid_from_s, struct key *ret_key)
+/* A later version is used from a later second, whatever keytab_delay was before. */
+enum rc tgs_rotate(struct tgs_store *s, const struct name *name, int64_t valid_from_s, int64_t now_s, struct key *ret)
 {
+    struct feed_item item = {.kind = FEED_ROTATE, .text = name_slice(name)};
     struct tgs_service svc;
+
     TRY(tgs_store_find(s, name, &svc));
-    return insert_key(s, svc.row, name, svc.kvno + 1, valid_from_s, ret_key);
+    if (valid_from_s <= svc.key_from_s)
+        valid_from_s = svc.key_from_s + 1;
+    TRY(insert_key(s, svc.row, name, svc.kvno + 1, valid_from_s, ret));
+    item.epoch = svc.kvno + 1;
+    return tgs_feed_append(s, &item, now_s);
 }
 
-enum rc tgs_store_rotate(struct tgs_store *s, const struct name *name, int64_t valid_from_s, struct key *ret_key)
+enum rc tgs_store_rotate(struct tgs_store *s, const struct name *name, int64_t valid_from_s, int64_t now_s,
+                         struct key *ret_key)
 {
     AUTO(key_done) struct key key = {0};
 
     TRY(db_begin(&s->db));
-    TRY(finish(s, rotate(s, name, valid_from_s, &key)));
+    TRY(tgs_store_finish(s, tgs_rotate(s, name, valid_from_s, now_s, &key)));
     *ret_key = key;
+    return RC_OK;
+}
+
+static enum rc purge(struct tgs_store *s, const struct name *name, int64_t unused_since_s, unsigned *ret_n)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_PURGE];
+    struct tgs_service svc;
+
+    TRY(tgs_store_find(s, name, &svc));
+    TRY(db_bind_int(st, 1, svc.row));
+    TRY(db_bind_int(st, 2, unused_since_s));
+    TRY(db_run(st));
+    *ret_n = (unsigned)sqlite3_changes(s->db.h);
+    return RC_OK;
+}
+
+enum rc tgs_store_purge(struct tgs_store *s, const struct name *name, int64_t unused_since_s, unsigned *ret_n)
+{
+    unsigned n;
+
+    TRY(db_begin(&s->db));
+    TRY(tgs_store_finish(s, purge(s, name, unused_since_s, &n)));
+    *ret_n = n;
     return RC_OK;
 }
 

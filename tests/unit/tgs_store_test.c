@@ -119,7 +119,7 @@ static void rotate__is_used_from_its_time_on(void **state)
 
     (void)state;
     add("chat", &one);
-    assert_ok(tgs_store_rotate(store, &chat, 2000, &two));
+    assert_ok(tgs_store_rotate(store, &chat, 2000, 1000, &two));
     assert_int_equal(two.kvno, 2);
     assert_ok(target("chat", 1999, &got));
     assert_memory_equal(got.bytes, one.bytes, 32);
@@ -131,7 +131,7 @@ static void rotate__is_used_from_its_time_on(void **state)
     assert_int_equal(svc.key_from_s, 2000);
     assert_ok(tgs_store_key(store, &svc, 1999, &got));
     assert_int_equal(got.kvno, 1);
-    assert_rc(tgs_store_rotate(store, &mail, 2000, &two), RC_NO_SERVICE);
+    assert_rc(tgs_store_rotate(store, &mail, 2000, 1000, &two), RC_NO_SERVICE);
 }
 
 static void export__gives_all_versions(void **state)
@@ -142,7 +142,7 @@ static void export__gives_all_versions(void **state)
 
     (void)state;
     add("chat", &one);
-    assert_ok(tgs_store_rotate(store, &chat, 2000, &two));
+    assert_ok(tgs_store_rotate(store, &chat, 2000, 1000, &two));
     assert_ok(keytab_new(&kt));
     assert_rc(tgs_store_export(store, &mail, kt), RC_NO_SERVICE);
     assert_ok(tgs_store_export(store, &chat, kt));
@@ -161,6 +161,65 @@ static enum rc collect(void *ctx, const struct tgs_service *svc)
     return buf_byte(ctx, ' ');
 }
 
+static void rotate__gives_a_later_version_a_later_second(void **state)
+{
+    struct key key;
+    struct tgs_service svc;
+    struct name chat = named("chat");
+
+    (void)state;
+    add("chat", &key);
+    assert_ok(tgs_store_rotate(store, &chat, 2000, 1000, &key));
+    assert_int_equal(key.valid_from, 2000);
+    assert_ok(tgs_store_rotate(store, &chat, 1500, 1000, &key)); /* keytab_delay was made shorter meanwhile */
+    assert_int_equal(key.valid_from, 2001);
+    assert_ok(tgs_store_find(store, &chat, &svc));
+    assert_int_equal(svc.kvno, 3);
+    assert_int_equal(svc.key_from_s, 2001);
+}
+
+static void purge__drops_what_is_out_of_use_for_so_long(void **state)
+{
+    struct key key;
+    struct name chat = named("chat"), mail = named("mail");
+    unsigned n;
+
+    (void)state;
+    add("chat", &key);
+    add("mail", &key);
+    assert_ok(tgs_store_rotate(store, &chat, 2000, 1000, &key));
+    assert_ok(tgs_store_rotate(store, &chat, 3000, 1000, &key));
+    assert_ok(tgs_store_purge(store, &chat, 1999, &n)); /* 1 is in use until 2000 */
+    assert_int_equal(n, 0);
+    assert_ok(tgs_store_purge(store, &chat, 2000, &n));
+    assert_int_equal(n, 1);
+    assert_rc(tgs_store_key_version(store, &chat, 1, &key), RC_NO_KVNO);
+    assert_ok(tgs_store_key_version(store, &chat, 2, &key));
+    assert_ok(tgs_store_purge(store, &chat, INT64_MAX, &n)); /* the newest stays whatever happens */
+    assert_int_equal(n, 1);
+    assert_ok(tgs_store_key_version(store, &chat, 3, &key));
+    assert_ok(tgs_store_key_version(store, &mail, 1, &key)); /* another service's are not touched */
+    assert_rc(tgs_store_purge(store, &(struct name){.n = 1, .s = "x"}, 1, &n), RC_NO_SERVICE);
+}
+
+static void open__brings_a_file_of_the_first_version_up_to_date(void **state)
+{
+    struct tgs_store *again = NULL;
+    struct key key;
+    int64_t seq;
+
+    (void)state;
+    add("chat", &key);
+    tgs_store_close(store);
+    store = NULL;
+    meddle("DROP TABLE epoch; DROP TABLE feed; DROP TABLE feed_position; PRAGMA user_version = 1");
+    assert_int_not_equal(tgs_store_open(&conf, DB_READ, &again), RC_OK);
+    assert_ok(tgs_store_open(&conf, DB_WRITE, &store));
+    assert_ok(tgs_store_position(store, &seq));
+    assert_int_equal(seq, 0);
+    assert_ok(target("chat", 1000, &key));
+}
+
 static void each__walks_in_order_of_name(void **state)
 {
     AUTO(buf_done) struct buf seen = {0};
@@ -170,7 +229,7 @@ static void each__walks_in_order_of_name(void **state)
     (void)state;
     add("mail", &key);
     add("chat", &key);
-    assert_ok(tgs_store_rotate(store, &chat, 2000, &key));
+    assert_ok(tgs_store_rotate(store, &chat, 2000, 1000, &key));
     assert_ok(tgs_store_each(store, collect, &seen));
     assert_slice(buf_slice(&seen), "chat mail ");
 }
@@ -215,7 +274,7 @@ static void open__refuses_what_it_cannot_trust(void **state)
     meddle("PRAGMA user_version = 99");
     assert_rc(tgs_store_open(&conf, DB_READ, &again), RC_DB_NEWER);
     assert_rc(tgs_store_open(&conf, DB_WRITE, &again), RC_DB_NEWER);
-    meddle("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    meddle("PRAGMA user_version = 2; PRAGMA application_id = 7");
     assert_rc(tgs_store_open(&conf, DB_READ, &again), RC_DB_FOREIGN);
     meddle("PRAGMA application_id = 1800685361");
     state_chmod(&conf, "tgs/master.key", 0604);
@@ -234,6 +293,9 @@ int main(void)
         TEST(key_row__does_not_open_for_another_service_or_version),
         TEST(rotate__is_used_from_its_time_on),
         TEST(export__gives_all_versions),
+        TEST(rotate__gives_a_later_version_a_later_second),
+        TEST(purge__drops_what_is_out_of_use_for_so_long),
+        TEST(open__brings_a_file_of_the_first_version_up_to_date),
         TEST(each__walks_in_order_of_name),
         TEST(verify__counts_rows_that_do_not_open),
         TEST(open__reads_what_was_written_but_writes_nothing),

@@ -92,6 +92,7 @@ static UNUSED_OK int start(void **state)
     save_keytab(&tgs, 1);
     AUTO(str_done) char *path = state_path(&conf, "tgs/tgs.keytab");
     assert_ok(keytab_file_open(path, &env.keys));
+    assert_ok(tgs_epochs_new(&env.epochs));
     assert_ok(replay_open(NULL, REPLAY_AT_STOP, NOW, &env.replay, &clean));
     memset(&audited, 0, sizeof audited);
     fill_tgt(ETYPE_AES128_CBC);
@@ -102,6 +103,7 @@ static UNUSED_OK int stop(void **state)
 {
     (void)state;
     assert_ok(replay_close(env.replay));
+    tgs_epochs_free(env.epochs);
     keytab_file_close(env.keys);
     assert_ptr_equal(pool_drain(&pool), store);
     pool_done(&pool);
