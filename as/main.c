@@ -10,8 +10,11 @@
 
 #include "as/feed.h"
 #include "as/login.h"
+#include "as/unlock.h"
 #include "shared/service/lifecycle.h"
+#include "shared/service/metrics_get.h"
 
+#define DAEMON   "kerb-as"
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
 
 struct daemon {
@@ -22,9 +25,13 @@ struct daemon {
     struct http_route routes[1];
     struct http *http;
     struct as_feed feed;
-    struct inner_route inner_routes[1];
+    struct inner_route inner_routes[2];
+    struct ops *ops;
+    struct as_unlocks unlocks;
     struct inner *inner;
 };
+
+static char daemon_name[] = DAEMON;
 
 static int fail(const char *what, const char *why)
 {
@@ -58,6 +65,29 @@ static int open_stores(struct daemon *d)
     return 0;
 }
 
+/* Behind the stores: the audit log is under their master key, which is the one of the pool's handles. */
+static int open_ops(struct daemon *d, int64_t start_s)
+{
+    AUTO(buf_done) struct buf error = {0};
+    struct as_store *s = pool_take(&d->stores);
+    const struct ops_options options = {
+        .conf = &d->conf,
+        .daemon = DAEMON,
+        .folder = "as",
+        .audit_key = master_audit_key,
+        .audit_key_ctx = as_store_master(s),
+        .now_s = start_s,
+    };
+
+    pool_put(&d->stores, s);
+    enum rc rc = ops_open(&options, &d->ops, &error);
+    if (rc != RC_OK)
+        return fail("start", error.n ? buf_cstr(&error) : rc_text(rc));
+    d->env.gate = ops_gate(d->ops);
+    d->env.audit_ctx = d->ops;
+    return 0;
+}
+
 static int open_replay(struct daemon *d, int64_t start_s)
 {
     AUTO(str_done) char *path = NULL;
@@ -77,9 +107,17 @@ static int prepare(struct daemon *d, int64_t start_s)
     rc = as_env_open(&d->env);
     if (rc != RC_OK)
         return fail("start", rc_text(rc));
-    if (open_stores(d) != 0)
+    if (open_stores(d) != 0 || open_ops(d, start_s) != 0)
         return 1;
     return open_replay(d, start_s);
+}
+
+static enum rc ready(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    TRY(ops_ready(d->ops));
+    return as_ready(&d->env);
 }
 
 static int listen_on_port(struct daemon *d)
@@ -94,8 +132,8 @@ static int listen_on_port(struct daemon *d)
         .proxies = &d->proxies,
         .routes = d->routes,
         .routes_n = ARRAY_LEN(d->routes),
-        .ready = as_ready,
-        .ready_ctx = &d->env,
+        .ready = ready,
+        .ready_ctx = d,
     };
 
     enum rc rc = http_start(&options, &d->http, &error);
@@ -118,6 +156,7 @@ static int open_inner(struct daemon *d)
     if (rc != RC_OK)
         return fail("feed", rc_text(rc));
     d->inner_routes[0] = (struct inner_route){"POST", FEED_PATH, feed_server_post, d->feed.server};
+    d->inner_routes[1] = (struct inner_route){"GET", METRICS_PATH, metrics_get, daemon_name};
     rc = inner_start(d->conf.as_inner, d->inner_routes, ARRAY_LEN(d->inner_routes), &d->inner, &error);
     if (rc != RC_OK)
         return fail(d->conf.as_inner, error.n ? buf_cstr(&error) : rc_text(rc));
@@ -147,6 +186,26 @@ static void tell_listening(const struct daemon *d)
     lifecycle_notify("READY=1");
 }
 
+static void measure(struct daemon *d, struct as_store *s)
+{
+    AUTO(key_done) struct key key = {0};
+    int64_t now_s = d->env.clock();
+
+    if (as_store_tgs_key(s, now_s, &key) == RC_OK)
+        metric_set(GAUGE_key_age_seconds, now_s - key.valid_from);
+    metric_set(GAUGE_replay_entries, (int64_t)replay_count(d->env.replay));
+}
+
+static void each_second(struct daemon *d)
+{
+    struct as_store *s = pool_take(&d->stores);
+
+    as_unlocks_look(&d->unlocks, s, d->env.gate, d->env.clock());
+    measure(d, s);
+    pool_put(&d->stores, s);
+    ops_second(d->ops);
+}
+
 static int serve(struct daemon *d)
 {
     const int64_t start_s = clock_s();
@@ -158,7 +217,7 @@ static int serve(struct daemon *d)
         return 1;
     tell_listening(d);
     while (lifecycle_wait(1000) != WAKE_STOP)
-        ; /* users and TGS keys are read from the database: nothing to reload */
+        each_second(d); /* users and TGS keys are read from the database: nothing to reload */
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, DRAIN_MS);
     close_inner(d);
@@ -168,7 +227,8 @@ static int serve(struct daemon *d)
 
 static int finish(struct daemon *d, int status)
 {
-    close_inner(d); /* once more, where the start failed */
+    close_inner(d);    /* once more, where the start failed */
+    ops_close(d->ops); /* before the master key goes */
     enum rc rc = replay_close(d->env.replay);
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         as_store_close(s);
@@ -207,7 +267,7 @@ int main(int argc, char **argv)
     d.env.stores = &d.stores;
     d.env.clock = clock_s;
     d.env.ticks = ticks_s;
-    d.env.audit = as_audit_log;
+    d.env.audit = as_audit_ops;
     pool_init(&d.stores);
     return finish(&d, serve(&d));
 }

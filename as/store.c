@@ -171,6 +171,11 @@ const char *as_store_error(const struct as_store *s)
     return db_error(&s->db);
 }
 
+struct master *as_store_master(const struct as_store *s)
+{
+    return s->master;
+}
+
 enum rc as_row_principal(sqlite3_stmt *st, struct as_principal *ret)
 {
     struct slice name = db_text(st, 1), id = db_blob(st, 2);

@@ -49,6 +49,7 @@ MUST enum rc as_store_open(const struct conf *conf, enum db_mode mode, struct as
 void as_store_close(struct as_store *s); /* accepts NULL */
 void as_store_done(struct as_store **s); /* for AUTO */
 const char *as_store_error(const struct as_store *s);
+struct master *as_store_master(const struct as_store *s); /* lives as long as the handle */
 
 /* Errors: NO_CLIENT. */
 MUST enum rc as_store_find(struct as_store *s, const struct name *name, struct as_principal *ret);
@@ -178,7 +179,7 @@ struct as_feed_item {
     enum feed_kind kind;
     uint8_t client_id[ID_LEN]; /* EPOCH, KICK */
     uint32_t number;           /* EPOCH: the epoch; ROTATE of the TGS: the version */
-    struct slice text;         /* NOTICE: the text; DRAIN, SHUTDOWN: the daemon; ROTATE: the service */
+    struct slice text; /* NOTICE: the text; DRAIN, SHUTDOWN: the daemon; ROTATE: the service; UNLOCK: the user */
 };
 
 /* Appends an order. Errors: LIMIT (text). */

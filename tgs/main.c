@@ -14,9 +14,12 @@
 
 #include "shared/service/inner.h"
 #include "shared/service/lifecycle.h"
+#include "shared/service/metrics_get.h"
+#include "shared/service/ops.h"
 #include "tgs/feed.h"
 #include "tgs/grant.h"
 
+#define DAEMON   "kerb-tgs"
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
 
 struct daemon {
@@ -27,11 +30,14 @@ struct daemon {
     struct tgs_feed feed;
     struct feed_server *teller;
     struct inner *inner;
-    struct inner_route inner_routes[1];
+    struct inner_route inner_routes[2];
+    struct ops *ops;
     struct http_route routes[1];
     struct http *http;
     atomic_bool hurry; /* end without grace */
 };
+
+static char daemon_name[] = DAEMON;
 
 static int fail(const char *what, const char *why)
 {
@@ -72,6 +78,26 @@ static int open_keys(struct daemon *d)
     if (rc == RC_OK)
         rc = keytab_file_open(path, &d->env.keys);
     return rc == RC_OK ? 0 : fail(path ? path : "tgs/tgs.keytab", rc_text(rc));
+}
+
+static int open_ops(struct daemon *d, int64_t start_s)
+{
+    AUTO(buf_done) struct buf error = {0};
+    const struct ops_options options = {
+        .conf = &d->conf,
+        .daemon = DAEMON,
+        .folder = "tgs",
+        .audit_key = master_audit_key,
+        .audit_key_ctx = tgs_store_master(d->feed.writer),
+        .now_s = start_s,
+    };
+
+    enum rc rc = ops_open(&options, &d->ops, &error);
+    if (rc != RC_OK)
+        return fail("start", error.n ? buf_cstr(&error) : rc_text(rc));
+    d->env.gate = ops_gate(d->ops);
+    d->env.audit_ctx = d->ops;
+    return 0;
 }
 
 /* Without an orderly stop nobody knows what was accepted before this second. */
@@ -138,6 +164,7 @@ static int start_feeds(struct daemon *d)
     if (!d->conf.tgs_inner[0])
         return 0;
     d->inner_routes[0] = (struct inner_route){"POST", FEED_PATH, feed_server_post, d->teller};
+    d->inner_routes[1] = (struct inner_route){"GET", METRICS_PATH, metrics_get, daemon_name};
     rc = inner_start(d->conf.tgs_inner, d->inner_routes, ARRAY_LEN(d->inner_routes), &d->inner, &error);
     if (rc != RC_OK)
         return fail("[tgs] inner", error.n ? buf_cstr(&error) : rc_text(rc));
@@ -163,9 +190,17 @@ static int prepare(struct daemon *d, int64_t start_s)
         rc = proxy_list_parse(d->conf.proxy_trusted, &d->proxies);
     if (rc != RC_OK)
         return fail("[proxy] trusted", rc_text(rc));
-    if (open_stores(d) != 0 || open_keys(d) != 0)
+    if (open_stores(d) != 0 || open_keys(d) != 0 || open_ops(d, start_s) != 0)
         return 1;
     return open_replay(d, start_s);
+}
+
+static enum rc ready(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    TRY(ops_ready(d->ops));
+    return tgs_ready(&d->env);
 }
 
 static int listen_on_port(struct daemon *d)
@@ -180,8 +215,8 @@ static int listen_on_port(struct daemon *d)
         .proxies = &d->proxies,
         .routes = d->routes,
         .routes_n = ARRAY_LEN(d->routes),
-        .ready = tgs_ready,
-        .ready_ctx = &d->env,
+        .ready = ready,
+        .ready_ctx = d,
     };
 
     enum rc rc = http_start(&options, &d->http, &error);
@@ -214,6 +249,25 @@ static void refresh_keys(struct daemon *d, bool force)
         log_note(LOG_INFO, "keytab", "tgs.keytab was read again");
 }
 
+static void measure(struct daemon *d)
+{
+    int64_t now_s = d->env.clock();
+
+    const struct keytab *keys = keytab_hold(d->env.keys);
+    const struct key *key = keytab_current(keys, &d->env.name, ETYPE_AES128_CBC_HS256, now_s);
+    metric_set(GAUGE_key_age_seconds, key ? now_s - key->valid_from : 0);
+    keytab_release(d->env.keys, keys);
+    metric_set(GAUGE_replay_entries, (int64_t)replay_count(d->env.replay));
+    metric_set(GAUGE_feed_lag_seconds, d->env.feed ? feed_down_ms(d->env.feed) / 1000 : 0);
+}
+
+static void each_second(struct daemon *d, bool force)
+{
+    refresh_keys(d, force);
+    ops_second(d->ops);
+    measure(d);
+}
+
 static int serve(struct daemon *d)
 {
     const int64_t start_s = clock_s();
@@ -227,7 +281,7 @@ static int serve(struct daemon *d)
         return 1;
     tell_listening(d);
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
-        refresh_keys(d, wake == WAKE_RELOAD);
+        each_second(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, atomic_load(&d->hurry) ? 0 : DRAIN_MS);
     log_note(LOG_INFO, "stopped", "asked to");
@@ -237,6 +291,7 @@ static int serve(struct daemon *d)
 static int finish(struct daemon *d, int status)
 {
     stop_feeds(d);
+    ops_close(d->ops); /* before the master key goes */
     enum rc rc = replay_close(d->env.replay);
     tgs_epochs_free(d->env.epochs);
     tgs_store_close(d->feed.writer);
@@ -277,7 +332,7 @@ int main(int argc, char **argv)
     d.env.conf = &d.conf;
     d.env.stores = &d.stores;
     d.env.clock = clock_s;
-    d.env.audit = tgs_audit_log;
+    d.env.audit = tgs_audit_ops;
     pool_init(&d.stores);
     return finish(&d, serve(&d));
 }

@@ -129,6 +129,11 @@ const char *tgs_store_error(const struct tgs_store *s)
     return db_error(&s->db);
 }
 
+struct master *tgs_store_master(const struct tgs_store *s)
+{
+    return s->master;
+}
+
 enum rc tgs_row_service(sqlite3_stmt *st, struct tgs_service *ret)
 {
     struct slice name = db_text(st, 1);

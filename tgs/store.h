@@ -28,6 +28,7 @@ MUST enum rc tgs_store_open(const struct conf *conf, enum db_mode mode, struct t
 void tgs_store_close(struct tgs_store *s); /* accepts NULL */
 void tgs_store_done(struct tgs_store **s); /* for AUTO */
 const char *tgs_store_error(const struct tgs_store *s);
+struct master *tgs_store_master(const struct tgs_store *s); /* lives as long as the handle */
 
 /* Errors: NO_SERVICE. */
 MUST enum rc tgs_store_find(struct tgs_store *s, const struct name *name, struct tgs_service *ret);

@@ -77,6 +77,8 @@ MUST enum rc master_create(const char *path); /* kvno 1, random. Errors: EXISTS,
 
 /* A version of the master key derived for another label, e.g. messages of open rooms. Errors: NO_KVNO. */
 MUST enum rc master_derive(const struct master *m, enum label label, uint32_t kvno, struct envelope_key *ret);
+/* The same for the audit log; kvno 0: the version that seals now. ctx is the struct master: for audit_options.key. */
+MUST enum rc master_audit_key(void *ctx, uint32_t kvno, struct envelope_key *ret);
 uint32_t master_kvno(const struct master *m); /* the version that seals now */
 
 MUST enum rc row_seal(const struct master *m, const struct row_ref *ref, struct slice plain, struct buf *out);

@@ -154,3 +154,9 @@ enum rc row_open(const struct master *m, const struct row_ref *ref, struct slice
             return envelope_open(&m->version[i].row, &aad, sealed, ret_plain);
     return RC_NO_KVNO;
 }
+
+enum rc master_audit_key(void *ctx, uint32_t kvno, struct envelope_key *ret)
+{
+    const struct master *m = ctx;
+    return master_derive(m, LABEL_AUDIT, kvno ? kvno : master_kvno(m), ret);
+}

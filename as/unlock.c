@@ -1,0 +1,52 @@
+/* Unlocking. */
+#include "as/unlock.h"
+
+#include "shared/service/log.h"
+
+#define LOOK_AT 256 /* items at a time */
+
+enum rc as_gate_name(const struct name *name, struct buf *out)
+{
+    return name_fold(name, out);
+}
+
+enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now_s)
+{
+    struct as_feed_item item = {.kind = FEED_UNLOCK};
+    struct as_principal p;
+
+    TRY(as_store_find(s, name, &p));
+    item.text = name_slice(&p.name);
+    return as_store_order(s, &item, now_s);
+}
+
+static enum rc carry_out(void *ctx, const struct as_feed_item *item)
+{
+    AUTO(buf_done) struct buf folded = {0};
+    struct name name;
+
+    if (item->kind != FEED_UNLOCK)
+        return RC_OK;
+    TRY(name_parse(item->text, &name));
+    TRY(as_gate_name(&name, &folded));
+    gate_unlock(ctx, buf_slice(&folded));
+    return RC_OK;
+}
+
+static enum rc look(struct as_unlocks *u, struct as_store *s, struct gate *gate, int64_t now_s)
+{
+    for (;;) {
+        int64_t seq;
+        TRY(as_store_feed(s, u->seq, LOOK_AT, now_s, carry_out, gate, &seq));
+        if (seq == u->seq)
+            return RC_OK;
+        u->seq = seq;
+    }
+}
+
+void as_unlocks_look(struct as_unlocks *u, struct as_store *s, struct gate *gate, int64_t now_s)
+{
+    enum rc rc = gate ? look(u, s, gate, now_s) : RC_OK;
+    if (rc != RC_OK)
+        log_note(LOG_WARN, "unlock", "orders cannot be read: %s", rc_text(rc));
+}
