@@ -66,6 +66,7 @@ MUST enum rc cmd_report_classic(struct admin *a);
 MUST enum rc cmd_service_add(struct admin *a);
 MUST enum rc cmd_service_list(struct admin *a);
 MUST enum rc cmd_service_rotate(struct admin *a);
+MUST enum rc cmd_service_purge(struct admin *a);
 MUST enum rc cmd_keytab_list(struct admin *a);
 MUST enum rc cmd_keytab_export(struct admin *a);
 MUST enum rc cmd_check(struct admin *a);

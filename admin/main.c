@@ -71,6 +71,7 @@ static const struct command commands[] = {
     {"service add",    "NAME",    0,                             0,            "add a service with a random key",                  cmd_service_add},
     {"service list",   NULL,      0,                             0,            "list the services",                                cmd_service_list},
     {"service rotate", "NAME",    0,                             0,            "give a service, or the TGS (tgs), its next key",   cmd_service_rotate},
+    {"service purge",  "NAME",    0,                             0,            "delete its old keys under which no ticket can live", cmd_service_purge},
     {"keytab list",    "FILE",    0,                             0,            "show what a keytab holds, without the keys",       cmd_keytab_list},
     {"keytab export",  "SERVICE", BIT(OPT_OUT) | BIT(OPT_FORCE), BIT(OPT_OUT), "write a service's keys to a keytab",               cmd_keytab_export},
     {"check",          NULL,      0,                             0,            "look for what is wrong with the state",            cmd_check},

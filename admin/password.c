@@ -1,7 +1,6 @@
 /* Passwords: asked, read or drawn. */
 #include "admin/password.h"
 
-#include <bsd/readpassphrase.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "shared/crypto/box.h"
+#include "shared/service/terminal.h"
 
 /* 32 letters that nobody mistakes for each other (no i, l, o, u), in groups: 25 of them are 125 bits. */
 static const char random_alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -37,17 +37,13 @@ static enum rc draw(struct buf *out)
     return rc;
 }
 
-/* One byte more than allowed is read, so that too long is seen and not cut. */
 static enum rc ask_once(struct admin *a, const char *prompt, struct buf *out)
 {
-    TRY(buf_reserve(out, PASSWORD_MAX + 2));
-    if (!readpassphrase(prompt, (char *)out->p, PASSWORD_MAX + 2, RPP_ECHO_OFF | RPP_REQUIRE_TTY)) {
-        if (errno == ENOTTY || errno == ENXIO)
-            return admin_fail(a, RC_IO, "no terminal to ask for the password: use --password-file or --random");
-        return admin_fail(a, RC_IO, "cannot read the password: %s", strerror(errno));
-    }
-    out->n = strlen((char *)out->p);
-    return RC_OK;
+    enum rc rc = terminal_ask(prompt, PASSWORD_MAX, out);
+
+    if (rc == RC_NOT_FOUND)
+        return admin_fail(a, RC_IO, "no terminal to ask for the password: use --password-file or --random");
+    return rc == RC_IO ? admin_fail(a, rc, "cannot read the password: %s", strerror(errno)) : rc;
 }
 
 enum rc password_ask(struct admin *a, const struct name *user, struct buf *out)
@@ -84,19 +80,10 @@ static enum rc read_line(struct admin *a, const char *path, struct buf *out)
         return admin_fail(a, RC_IO, "%s: %s", path, strerror(errno));
     if (!is_stdin)
         warn_when_readable(path, fd);
-    TRY(buf_reserve(out, PASSWORD_MAX + 2));
-    while (out->n < PASSWORD_MAX + 2) { /* byte by byte: the rest of standard input is somebody else's */
-        ssize_t got = read(fd, out->p + out->n, 1);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return admin_fail(a, RC_IO, "%s: %s", path, strerror(errno));
-        if (got == 0 || out->p[out->n] == '\n')
-            break;
-        out->n++;
-    }
-    if (out->n && out->p[out->n - 1] == '\r')
-        out->n--;
+    enum rc rc = terminal_line(fd, PASSWORD_MAX, out);
+    if (rc == RC_IO)
+        return admin_fail(a, rc, "%s: %s", path, strerror(errno));
+    TRY(rc);
     return password_check(a, buf_slice(out));
 }
 

@@ -20,25 +20,6 @@ enum rc admin_tell_user(struct admin *a, enum rc rc, const struct as_store *s, c
     }
 }
 
-/* Members of the object that is open. */
-static void user_json(struct jw *w, const struct as_principal *p)
-{
-    jw_text(w, "name", name_slice(&p->name));
-    jw_base64url(w, "client_id", SLICE(p->client_id));
-    jw_bool(w, "disabled", p->disabled);
-    jw_bool(w, "admin", p->is_admin);
-    jw_open(w, "profiles", '[');
-    if (p->profiles & PROFILE_SEALED)
-        jw_text(w, NULL, slice_text("sealed"));
-    if (p->profiles & PROFILE_CLASSIC)
-        jw_text(w, NULL, slice_text("classic"));
-    jw_close(w, ']');
-    jw_int(w, "kvno", p->kvno);
-    jw_int(w, "epoch", p->epoch);
-    jw_int(w, "created", p->created_s);
-    jw_int(w, "changed", p->changed_s);
-}
-
 /* After a change: nothing, the random password alone on a line, or with --json the user and that password. */
 static enum rc show_change(struct admin *a, struct as_store *s, const struct name *name, struct slice password)
 {
@@ -55,7 +36,7 @@ static enum rc show_change(struct admin *a, struct as_store *s, const struct nam
     TRY(admin_tell_user(a, as_store_find(s, name, &p), s, name));
     struct jw w = jw_start(&out);
     jw_open(&w, NULL, '{');
-    user_json(&w, &p);
+    as_principal_write(&w, &p);
     if (a->opt[OPT_RANDOM])
         jw_text(&w, "password", password);
     jw_close(&w, '}');
@@ -155,7 +136,7 @@ static enum rc list_json(void *ctx, const struct as_principal *p)
     struct jw *w = ctx;
 
     jw_open(w, NULL, '{');
-    user_json(w, p);
+    as_principal_write(w, p);
     jw_close(w, '}');
     return jw_end(w);
 }
@@ -225,7 +206,7 @@ enum rc cmd_user_show(struct admin *a)
     }
     struct jw w = jw_start(&out);
     jw_open(&w, NULL, '{');
-    user_json(&w, &p);
+    as_principal_write(&w, &p);
     jw_close(&w, '}');
     return admin_print_json(a, &w);
 }
@@ -251,7 +232,7 @@ static enum rc report_one(void *ctx, const struct as_principal *p)
     if (!r->json)
         return buf_printf(r->text, "%-14s  %s\n", profiles_text(p), p->name.s);
     jw_open(r->json, NULL, '{');
-    user_json(r->json, p);
+    as_principal_write(r->json, p);
     jw_close(r->json, '}');
     return jw_end(r->json);
 }

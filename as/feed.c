@@ -32,9 +32,12 @@ static enum rc tell_item(void *ctx, const struct as_feed_item *item)
     struct feed_item out = {.seq = item->seq, .kind = item->kind, .epoch = item->number, .text = item->text};
 
     memcpy(out.client_id, item->client_id, ID_LEN);
+    enum rc rc = RC_OK;
     if (item->kind == FEED_ROTATE && slice_eq(item->text, slice_text(AS_TGS_NAME)))
-        TRY(as_store_tgs_key_version(t->feed->store, item->number, &out.key));
-    enum rc rc = feed_put(t->out, &out);
+        rc = as_store_tgs_key_version(t->feed->store, item->number, &out.key);
+    if (rc != RC_OK)
+        return rc == RC_NO_KEY ? RC_OK : rc; /* that version was purged since */
+    rc = feed_put(t->out, &out);
     key_done(&out.key);
     return rc;
 }

@@ -5,11 +5,16 @@
  * borrowed from the pool. The replay cache locks itself; all else in the environment is read only while they run.
  * The inner listener has a thread for each of its connections; the feed has a store handle of its own.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "as/admin.h"
+#include "as/changepw.h"
 #include "as/feed.h"
 #include "as/login.h"
+#include "as/register.h"
 #include "as/unlock.h"
 #include "shared/service/lifecycle.h"
 #include "shared/service/metrics_get.h"
@@ -19,10 +24,11 @@
 
 struct daemon {
     struct conf conf;
-    struct pool stores;
+    struct pool stores, writers;
+    struct keytab_file *keys; /* of our own services; NULL: none */
     struct proxy_list proxies;
     struct as_env env;
-    struct http_route routes[1];
+    struct http_route routes[4];
     struct http *http;
     struct as_feed feed;
     struct inner_route inner_routes[2];
@@ -44,23 +50,31 @@ static int64_t ticks_s(void)
     return clock_monotonic_ms() / 1000;
 }
 
-/* One store handle a worker. */
+/* An administrator's order over HTTP. */
+static void unlock(void *ctx, const struct name *user)
+{
+    const struct daemon *d = ctx;
+    as_unlock(d->env.gate, user);
+}
+
+static void stop_us(bool at_once)
+{
+    (void)at_once; /* what is open takes milliseconds */
+    (void)kill(getpid(), SIGTERM);
+}
+
+/* One store handle that writes, and one a worker. */
 static int open_stores(struct daemon *d)
 {
-    struct as_store *writer;
-
-    enum rc opened = as_store_open(&d->conf, DB_WRITE, &writer); /* brings an older file up to date */
-    if (opened == RC_OK)
-        as_store_close(writer);
-    for (int64_t i = 0; i < d->conf.as_threads; i++) {
+    for (int64_t i = 0; i <= d->conf.as_threads; i++) {
         struct as_store *s;
-        enum rc rc = as_store_open(&d->conf, DB_READ, &s);
+        enum rc rc = as_store_open(&d->conf, i == 0 ? DB_WRITE : DB_READ, &s); /* the first brings it up to date */
         if (rc != RC_OK) {
             fprintf(stderr, "kerb-as: the store in %s/as does not open (its directory, master.key or as.db): %s\n",
                     d->conf.realm_state, rc_text(rc));
             return 1;
         }
-        pool_put(&d->stores, s);
+        pool_put(i == 0 ? &d->writers : &d->stores, s);
     }
     return 0;
 }
@@ -99,6 +113,46 @@ static int open_replay(struct daemon *d, int64_t start_s)
     return rc == RC_OK ? 0 : fail(path ? path : "as/replay", rc_text(rc));
 }
 
+static enum rc open_service(struct daemon *d, const char *name, int64_t start_s, struct ap **ret)
+{
+    struct ap_options options = {.realm = d->conf.realm, .keys = d->keys, .check_address = d->conf.realm_check_address};
+
+    TRY(name_parse(slice_text(name), &options.service));
+    return ap_open(&options, start_s, ret);
+}
+
+/* kerb/changepw and kerb/admin. A realm that was made before there were any still has logins. */
+static int open_services(struct daemon *d, int64_t start_s)
+{
+    AUTO(str_done) char *path = NULL;
+
+    enum rc rc = conf_path(&d->conf, "as/as.keytab", &path);
+    if (rc == RC_OK)
+        rc = keytab_file_open(path, &d->keys);
+    if (rc == RC_NOT_FOUND) {
+        log_note(LOG_WARN, "services", "no as.keytab: 'kerbadm service add kerb/admin' and kerb/changepw make it");
+        return 0;
+    }
+    if (rc == RC_OK)
+        rc = open_service(d, AS_CHANGEPW_NAME, start_s, &d->env.changepw);
+    if (rc == RC_OK)
+        rc = open_service(d, AS_ADMIN_NAME, start_s, &d->env.admin);
+    return rc == RC_OK ? 0 : fail(path ? path : "as/as.keytab", rc_text(rc));
+}
+
+static void look_at_keytab(struct daemon *d, bool force)
+{
+    bool changed;
+
+    if (!d->keys)
+        return;
+    enum rc rc = keytab_file_refresh(d->keys, force, &changed);
+    if (rc != RC_OK)
+        log_note(LOG_ERROR, "keytab", "as.keytab cannot be read, the old keys stay in use: %s", rc_text(rc));
+    else if (changed)
+        log_note(LOG_INFO, "keytab", "new keys are in use");
+}
+
 static int prepare(struct daemon *d, int64_t start_s)
 {
     enum rc rc = proxy_list_parse(d->conf.proxy_trusted, &d->proxies);
@@ -109,7 +163,7 @@ static int prepare(struct daemon *d, int64_t start_s)
         return fail("start", rc_text(rc));
     if (open_stores(d) != 0 || open_ops(d, start_s) != 0)
         return 1;
-    return open_replay(d, start_s);
+    return open_services(d, start_s) != 0 ? 1 : open_replay(d, start_s);
 }
 
 static enum rc ready(void *ctx)
@@ -124,6 +178,9 @@ static int listen_on_port(struct daemon *d)
 {
     AUTO(buf_done) struct buf error = {0};
     d->routes[0] = (struct http_route){"/as/login", as_login_post, &d->env};
+    d->routes[1] = (struct http_route){"/as/changepw", as_changepw_post, &d->env};
+    d->routes[2] = (struct http_route){"/as/register", as_register_post, &d->env};
+    d->routes[3] = (struct http_route){"/as/admin", as_admin_post, &d->env};
     const struct http_options options = {
         .listen = d->conf.as_listen,
         .threads = (unsigned)d->conf.as_threads,
@@ -196,7 +253,7 @@ static void measure(struct daemon *d, struct as_store *s)
     metric_set(GAUGE_replay_entries, (int64_t)replay_count(d->env.replay));
 }
 
-static void each_second(struct daemon *d)
+static void each_second(struct daemon *d, bool force)
 {
     struct as_store *s = pool_take(&d->stores);
 
@@ -204,6 +261,7 @@ static void each_second(struct daemon *d)
     measure(d, s);
     pool_put(&d->stores, s);
     ops_second(d->ops);
+    look_at_keytab(d, force);
 }
 
 static int serve(struct daemon *d)
@@ -216,8 +274,9 @@ static int serve(struct daemon *d)
     if (open_inner(d) != 0 || listen_on_port(d) != 0)
         return 1;
     tell_listening(d);
-    while (lifecycle_wait(1000) != WAKE_STOP)
-        each_second(d); /* users and TGS keys are read from the database: nothing to reload */
+    /* users and TGS keys are read from the database: only the keytab is looked at */
+    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
+        each_second(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, DRAIN_MS);
     close_inner(d);
@@ -232,7 +291,13 @@ static int finish(struct daemon *d, int status)
     enum rc rc = replay_close(d->env.replay);
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         as_store_close(s);
+    for (void *s; (s = pool_drain(&d->writers)) != NULL;)
+        as_store_close(s);
     pool_done(&d->stores);
+    pool_done(&d->writers);
+    ap_close(d->env.changepw);
+    ap_close(d->env.admin);
+    keytab_file_close(d->keys);
     as_env_close(&d->env);
     return rc == RC_OK ? status : fail("as/replay", rc_text(rc));
 }
@@ -265,9 +330,14 @@ int main(int argc, char **argv)
         return fail("signals", rc_text(rc));
     d.env.conf = &d.conf;
     d.env.stores = &d.stores;
+    d.env.writers = &d.writers;
+    d.env.stop = stop_us;
     d.env.clock = clock_s;
     d.env.ticks = ticks_s;
     d.env.audit = as_audit_ops;
+    d.env.unlock = unlock;
+    d.env.unlock_ctx = &d;
     pool_init(&d.stores);
+    pool_init(&d.writers);
     return finish(&d, serve(&d));
 }

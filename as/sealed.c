@@ -134,6 +134,7 @@ static enum rc write_reply(const struct as_env *env, const struct as_job *job, s
     jw_text(&w, "server", name_slice(&t->server));
     jw_text(&w, "realm", name_slice(&env->conf->realm));
     as_offer_write(&w, &job->found.params);
+    jw_int(&w, "iterations_wanted", env->conf->policy_pbkdf2_iterations);
     jw_close(&w, '}');
     return jw_end(&w);
 }

@@ -14,6 +14,7 @@
 #include "as/store.h"
 #include "shared/db/pool.h"
 #include "shared/service/gate.h"
+#include "shared/ticket/ap.h"
 #include "shared/ticket/authenticator.h"
 #include "shared/ticket/replay.h"
 #include "shared/ticket/sealed.h"
@@ -48,13 +49,18 @@ struct as_env {
     const struct conf *conf;
     struct pool *stores; /* of struct as_store */
     struct replay *replay;
-    struct gate *gate; /* NULL: none */
+    struct gate *gate;    /* NULL: none */
+    struct pool *writers; /* of one struct as_store that may write */
     struct cookie_jar cookies;
+    struct ap *changepw, *admin;    /* NULL: as.keytab lacks their key */
     struct key decoy, sealed_decoy; /* what the proof of a client who may not log in is tried with: random */
     int64_t (*clock)(void);         /* Unix seconds */
     int64_t (*ticks)(void);         /* seconds that never go back */
     as_audit *audit;
     void *audit_ctx;
+    void (*unlock)(void *ctx, const struct name *user); /* forgets wrong passwords; NULL: nothing counts them */
+    void *unlock_ctx;
+    void (*stop)(bool at_once); /* ends this daemon; NULL: cannot */
 };
 
 /* Members of the open object: what we offer, and how the user's key is made. In clear and under the seal alike. */

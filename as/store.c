@@ -88,6 +88,7 @@ static const char *const statements[ST_COUNT] = {
     [ST_SET_ADMIN] = "UPDATE principal SET admin = ?2 WHERE id = ?1",
     [ST_RAISE_EPOCH] = "UPDATE principal SET epoch = ?2 WHERE id = ?1",
     [ST_DELETE] = "DELETE FROM principal WHERE id = ?1",
+    [ST_PURGE_TGS_KEYS] = "DELETE FROM tgs_key WHERE kvno < (SELECT max(kvno) FROM tgs_key WHERE valid_from_s <= ?1)",
     [ST_ADD_TGS_KEY] = "INSERT INTO tgs_key (kvno, valid_from_s, sealed) VALUES (?1, ?2, ?3)",
     [ST_CODE_ADD] = "INSERT INTO code (id, kind, expires_s, sealed) VALUES (?1, ?2, ?3, ?4)",
     [ST_CODE_FIND] = "SELECT id, kind, expires_s, sealed FROM code WHERE id = ?1",

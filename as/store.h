@@ -34,6 +34,9 @@ struct as_principal {
     unsigned profiles;            /* PROFILE_BIT of each type that it has a key of; not filled by as_store_login */
 };
 
+/* Members of the open object; nothing of its keys but their profiles and version. */
+void as_principal_write(struct jw *w, const struct as_principal *p);
+
 /* All keys of a principal; one with n = 0 is none. */
 struct as_keys {
     struct key sealed, classic;
@@ -130,6 +133,9 @@ MUST enum rc as_store_list(struct as_store *s, const struct as_part *part,
 
 /* A version of the TGS key, with its kvno and valid_from. Errors: EXISTS, BAD_ETYPE (not the type of tickets). */
 MUST enum rc as_store_add_tgs_key(struct as_store *s, const struct key *key);
+
+/* Deletes the versions of the TGS key that are out of use since `unused_since_s` or longer. Out: how many. */
+MUST enum rc as_store_purge_tgs_keys(struct as_store *s, int64_t unused_since_s, unsigned *ret_n);
 
 /* The next version, told to the TGS by the feed. Errors: NO_KEY (there is none yet). */
 MUST enum rc as_store_rotate_tgs_key(struct as_store *s, int64_t valid_from_s, int64_t now_s, struct key *ret);

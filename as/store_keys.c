@@ -55,6 +55,16 @@ enum rc as_store_rotate_tgs_key(struct as_store *s, int64_t valid_from_s, int64_
     return as_store_finish(s, rotate_tgs_key(s, valid_from_s, now_s, ret));
 }
 
+enum rc as_store_purge_tgs_keys(struct as_store *s, int64_t unused_since_s, unsigned *ret_n)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_PURGE_TGS_KEYS];
+
+    TRY(db_bind_int(st, 1, unused_since_s));
+    TRY(db_run(st));
+    *ret_n = (unsigned)sqlite3_changes(s->db.h);
+    return RC_OK;
+}
+
 /* Does the row that the statement stands on open, and agree with what stands beside it? */
 static enum rc user_key_opens(const struct as_store *s, sqlite3_stmt *st)
 {

@@ -27,6 +27,7 @@ enum as_statement {
     ST_RAISE_EPOCH,
     ST_DELETE,
     ST_ADD_TGS_KEY,
+    ST_PURGE_TGS_KEYS,
     ST_CODE_ADD,
     ST_CODE_FIND,
     ST_CODE_DROP,

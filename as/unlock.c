@@ -20,16 +20,22 @@ enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now
     return as_store_order(s, &item, now_s);
 }
 
-static enum rc carry_out(void *ctx, const struct as_feed_item *item)
+void as_unlock(struct gate *gate, const struct name *user)
 {
     AUTO(buf_done) struct buf folded = {0};
+
+    if (gate && as_gate_name(user, &folded) == RC_OK)
+        gate_unlock(gate, buf_slice(&folded));
+}
+
+static enum rc carry_out(void *ctx, const struct as_feed_item *item)
+{
     struct name name;
 
     if (item->kind != FEED_UNLOCK)
         return RC_OK;
     TRY(name_parse(item->text, &name));
-    TRY(as_gate_name(&name, &folded));
-    gate_unlock(ctx, buf_slice(&folded));
+    as_unlock(ctx, &name);
     return RC_OK;
 }
 

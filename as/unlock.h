@@ -15,6 +15,9 @@ struct as_unlocks {
 /* Carries out what is new: once a second. gate: NULL where there is none. */
 void as_unlocks_look(struct as_unlocks *u, struct as_store *s, struct gate *gate, int64_t now_s);
 
+/* At once. gate: NULL where there is none. */
+void as_unlock(struct gate *gate, const struct name *user);
+
 /* Orders it. Errors: NO_CLIENT. */
 MUST enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now_s);
 

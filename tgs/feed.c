@@ -35,11 +35,25 @@ static bool is_own_key(const struct tgs_feed *f, const struct feed_item *item)
     return item->kind == FEED_ROTATE && item->key.n && slice_eq(item->text, name_slice(&f->name));
 }
 
-/* What must be in memory once it is in the file. */
+/* A rotation is the time to delete what no ticket can need any more. */
+static enum rc purge(const struct tgs_feed *f, struct slice service)
+{
+    struct name name;
+    unsigned n;
+
+    enum rc rc = name_parse(service, &name);
+    if (rc == RC_OK)
+        rc = tgs_store_purge(f->writer, &name, f->clock() - conf_service_ticket_s(f->conf), &n);
+    return rc == RC_MALFORMED || rc == RC_NO_SERVICE ? RC_OK : rc;
+}
+
+/* What follows when it is in the file. */
 static enum rc act(const struct tgs_feed *f, const struct feed_item *item)
 {
     if (item->kind == FEED_EPOCH)
         return tgs_epochs_raise(f->epochs, item->client_id, item->epoch);
+    if (item->kind == FEED_ROTATE && !item->key.n)
+        return purge(f, item->text);
     if ((item->kind == FEED_DRAIN || item->kind == FEED_SHUTDOWN) && slice_eq(item->text, slice_text(DAEMON)))
         f->end(f->end_ctx, item->kind == FEED_DRAIN);
     return RC_OK;

@@ -26,6 +26,11 @@
     X(PREAUTH_REQUIRED, 401, "KDC_ERR_PREAUTH_REQUIRED",      "no proof, or none with a usable cookie")                \
     X(PROFILE_OFF,      401, "KDC_ERR_PREAUTH_FAILED",        "realm does not allow this profile")                     \
     X(DOWNGRADE,        401, "KDC_ERR_PREAUTH_FAILED",        "client was shown another offer than ours")              \
+    X(BAD_CODE,         401, "KDC_ERR_PREAUTH_FAILED",        "one-time code is not known, used, past its end, or for another name") \
+    X(REGISTRATION_CLOSED, 403, "KDC_ERR_POLICY",             "realm takes no registrations of this kind")             \
+    X(NAME_TAKEN,       403, "KDC_ERR_POLICY",                "name is taken")                                         \
+    X(WEAK_KEYS,        403, "KDC_ERR_POLICY",                "new key has fewer or more iterations than clients accept") \
+    X(NOT_ADMIN,        403, "KDC_ERR_POLICY",                "client is no administrator")                            \
     X(SKEW,             401, "KRB_AP_ERR_SKEW",               "client clock is outside the allowed skew")              \
     X(REPEAT,           401, "KRB_AP_ERR_REPEAT",             "request was seen before")                               \
     X(TKT_EXPIRED,      401, "KRB_AP_ERR_TKT_EXPIRED",        "ticket is past its end")                                \

@@ -16,9 +16,9 @@
 #include "shared/service/audit_chain.h"
 
 #define TAIL_MAX     ((off_t)2 * AUDIT_LINE_MAX) /* bytes of the file's end in which its last line must be */
-#define LOCK_WAIT_MS 5000 /* that another writer may take to end */
+#define LOCK_WAIT_MS 5000                        /* that another writer may take to end */
 #define LOCK_STEP_MS 20
-#define GATHERED_MAX ((size_t)8 * 1024 * 1024)   /* bytes that wait for a disk that does not take them */
+#define GATHERED_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait for a disk that does not take them */
 
 struct audit {
     struct audit_options options;
@@ -368,6 +368,8 @@ static enum rc open_file(struct audit *a)
     if (found.rc != RC_OK && found.rc != RC_NOT_FOUND && found.rc != RC_MODIFIED && found.rc != RC_NO_KVNO)
         return found.rc;
     TRY(resume(a, &found));
+    if (found.rc == RC_NOT_FOUND && found.last == 0) /* a crash behind the first lines must not look like a lost head */
+        TRY(audit_head_write(&a->options, &(struct audit_head){0}));
     return pthread_create(&a->thread, NULL, run, a) == 0 ? RC_OK : RC_IO;
 }
 

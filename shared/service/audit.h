@@ -25,9 +25,9 @@
 struct audit;
 
 struct audit_options {
-    const char *path;               /* of the log, 0600; the head is PATH.head */
-    const char *daemon;             /* stands in each line; outlives the audit */
-    struct name realm;              /* of the envelope's AAD */
+    const char *path;   /* of the log, 0600; the head is PATH.head */
+    const char *daemon; /* stands in each line; outlives the audit */
+    struct name realm;  /* of the envelope's AAD */
     /* The master key, label "audit", of that version; 0: of the one that seals now. Called by the writing thread, each
      * time that it writes, so that it follows a roll-over. Errors: NO_KVNO. */
     enum rc (*key)(void *ctx, uint32_t kvno, struct envelope_key *ret);

@@ -222,7 +222,7 @@ static bool is_listen(const char *text)
 
 static bool is_inner(const char *text)
 {
-    return text[0] == 0 || inner_is_loopback(text);
+    return text[0] == 0 || listen_is_loopback(text);
 }
 
 static bool is_name(const char *text)
@@ -392,6 +392,23 @@ enum rc conf_load(const char *path, struct conf *ret, struct buf *error)
     TRY(default_state(&r));
     *ret = conf;
     return RC_OK;
+}
+
+#define SERVERS_SKEW_S 600 /* a ticket may start so far ahead of the clock of who reads it */
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int64_t conf_service_ticket_s(const struct conf *conf)
+{
+    return later(conf->policy_classic_service_lifetime, conf->policy_sealed_service_lifetime) + SERVERS_SKEW_S;
+}
+
+int64_t conf_tgt_s(const struct conf *conf)
+{
+    return later(conf->policy_classic_tgt_lifetime, conf->policy_sealed_tgt_lifetime) + SERVERS_SKEW_S;
 }
 
 enum rc conf_path(const struct conf *conf, const char *sub, char **ret)

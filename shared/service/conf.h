@@ -67,6 +67,10 @@
     N(policy, throttle_forget, 86400, 60, 31536000, "seconds without a wrong try after which those of a name are forgotten") \
     N(policy, throttle_network, 300, 1, 1000000000, "wrong tries of a network, whatever the names, within throttle_window; more, and it is answered 429") \
     N(policy, throttle_window, 60, 1, 86400, "seconds in which they are counted")                                      \
+    T(client, url, "", "for kerb and libkerb: where the realm is, e.g. https://chat.example.org; KERB_URL and --url go before") \
+    T(client, realm, "", "for kerb and libkerb: the realm's name; another one is refused; empty: what the first login says") \
+    T(client, ca_file, "", "for kerb and libkerb: PEM file of the authorities to trust instead of the system's")       \
+    N(client, iterations_min, 200000, 10000, 10000000, "for kerb and libkerb: fewer PBKDF2 iterations are refused, since they make passwords easy to guess") \
     T(proxy, trusted, "", "addresses or networks (a.b.c.d/n) whose X-Forwarded-For is believed, separated by spaces")  \
     T(log, level, "info", "debug, info, warn or error")
 /* clang-format on */
@@ -93,6 +97,13 @@ const char *profile_name(enum etype etype);
 /* [realm] profiles as a set. Errors: BAD_CONFIG (an unknown word, a word twice, none). */
 MUST enum rc conf_profiles_parse(const char *text, unsigned *ret);
 unsigned conf_profiles(const struct conf *conf); /* of a configuration that was read */
+
+/*
+ * Seconds after which no ticket that is issued now can be alive anywhere: the longest lifetime of that kind, and what
+ * the clocks of two servers may differ. Keys that are out of use are kept for so long.
+ */
+int64_t conf_service_ticket_s(const struct conf *conf);
+int64_t conf_tgt_s(const struct conf *conf);
 
 /* The defaults. */
 void conf_default(struct conf *ret);

@@ -27,8 +27,9 @@ enum rc gate_ask(struct gate *g, struct slice principal, const char *address, in
 static bool is_wrong(enum rc rc)
 {
     static const enum rc wrong[] = {
-        RC_NO_CLIENT, RC_BAD_PREAUTH, RC_CLIENT_DISABLED, RC_NO_CLIENT_KEY, RC_REFLECTED, RC_PROFILE_OFF, RC_REPEAT,
-        RC_MODIFIED,  RC_NO_KVNO,     RC_NOT_US,          RC_BAD_ETYPE,     RC_BAD_MATCH, RC_BAD_ADDRESS,
+        RC_NO_CLIENT,   RC_BAD_PREAUTH, RC_CLIENT_DISABLED, RC_NO_CLIENT_KEY, RC_REFLECTED,
+        RC_PROFILE_OFF, RC_REPEAT,      RC_MODIFIED,        RC_NO_KVNO,       RC_NOT_US,
+        RC_BAD_ETYPE,   RC_BAD_MATCH,   RC_BAD_ADDRESS,     RC_BAD_CODE,      RC_NAME_TAKEN,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)

@@ -115,22 +115,11 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls, en
     free(x);
 }
 
-bool inner_is_loopback(const char *listen)
-{
-    struct listen_address a;
-
-    if (listen_parse(listen, &a) != RC_OK)
-        return false;
-    if (a.sa.ss_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)&a.sa)->sin6_addr);
-    return ntohl(((const struct sockaddr_in *)(const void *)&a.sa)->sin_addr.s_addr) >> 24 == 127;
-}
-
 static enum rc start(struct inner *inner, const char *listen, struct buf *error)
 {
     int fd;
 
-    if (!inner_is_loopback(listen)) {
+    if (!listen_is_loopback(listen)) {
         TRY(buf_printf(error, "'%s' is not an address of loopback, e.g. 127.0.0.1:8811", listen));
         return RC_BAD_CONFIG;
     }

@@ -23,9 +23,6 @@ struct inner_route {
 
 struct inner;
 
-/* True for "address:port" with an address of loopback. */
-bool inner_is_loopback(const char *listen);
-
 /*
  * routes must outlive the listener.
  * Out:    error - a sentence, when it fails

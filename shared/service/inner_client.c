@@ -53,7 +53,7 @@ static enum rc connect_to(struct wire *w, const char *address)
     int error = 0;
     socklen_t len = sizeof error;
 
-    if (!inner_is_loopback(address) || listen_parse(address, &a) != RC_OK)
+    if (!listen_is_loopback(address) || listen_parse(address, &a) != RC_OK)
         return RC_BAD_CONFIG;
     w->fd = socket(a.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (w->fd < 0)

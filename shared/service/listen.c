@@ -52,6 +52,17 @@ enum rc listen_parse(const char *text, struct listen_address *ret)
     return RC_OK;
 }
 
+bool listen_is_loopback(const char *listen)
+{
+    struct listen_address a;
+
+    if (listen_parse(listen, &a) != RC_OK)
+        return false;
+    if (a.sa.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)&a.sa)->sin6_addr);
+    return ntohl(((const struct sockaddr_in *)(const void *)&a.sa)->sin_addr.s_addr) >> 24 == 127;
+}
+
 static const char *why(int e)
 {
     switch (e) {

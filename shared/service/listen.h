@@ -18,6 +18,9 @@ struct listen_address {
 /* "127.0.0.1:8801", "[::1]:8801": numbers only, no names are looked up. Errors: BAD_CONFIG. */
 MUST enum rc listen_parse(const char *text, struct listen_address *ret);
 
+/* True for "address:port" with an address of loopback. */
+bool listen_is_loopback(const char *listen);
+
 /*
  * Out:    ret_fd - non-blocking, closed on exec; ret_port - the real one; error - a sentence, when it fails
  * Errors: BAD_CONFIG, IO (told in error).

@@ -32,7 +32,7 @@ struct ops;
 
 struct ops_options {
     const struct conf *conf;
-    const char *daemon, *folder; /* "kerb-as", "as" */
+    const char *daemon, *folder;                                              /* "kerb-as", "as" */
     enum rc (*audit_key)(void *ctx, uint32_t kvno, struct envelope_key *ret); /* as audit_options.key */
     void *audit_key_ctx;
     int64_t now_s;

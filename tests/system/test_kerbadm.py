@@ -595,6 +595,46 @@ def test_rotating_the_tgs_gives_both_sides_the_key(state):
     assert state.problems() == []
 
 
+def age(state, name, keytab, db, table, seconds):
+    """Lets all versions of a key be so much older. valid_from is not secret, so nothing seals it."""
+    path = state / keytab
+    content = json.loads(path.read_text())
+    for key in content["keys"]:
+        if key["principal"] == name:
+            key["valid_from"] = max(0, key["valid_from"] - seconds)
+    path.write_text(json.dumps(content))
+    whose = "" if table == "tgs_key" else f" WHERE service = (SELECT id FROM service WHERE name = '{name}')"
+    with sqlite3.connect(state / db) as c:
+        c.execute(f"UPDATE {table} SET valid_from_s = max(0, valid_from_s - ?){whose}", (seconds,))
+
+
+@pytest.mark.parametrize("name, keytab, db, table, life", [
+    ("chat", "chat/chat.keytab", "tgs/tgs.db", "service_key", 3600),
+    ("kerb/admin", "as/as.keytab", "tgs/tgs.db", "service_key", 3600),
+    ("tgs", "tgs/tgs.keytab", "as/as.db", "tgs_key", 36000),
+])
+def test_old_versions_are_kept_until_no_ticket_can_need_them(state, name, keytab, db, table, life):
+    def versions():
+        return [k["kvno"] for k in keys_of(state / keytab) if k["principal"] == name]
+
+    def purged():
+        return state.json("service", "purge", name)["purged"]
+    state.ok("service", "rotate", name)  # 2 is used in 60 s
+    assert purged() == 0
+    age(state, name, keytab, db, table, 60 + life + 600 - 20)
+    assert purged() == 0 and versions() == [1, 2]
+    state.ok("service", "rotate", name)
+    assert versions() == [1, 2, 3]
+    age(state, name, keytab, db, table, 60)
+    assert purged() == 1 and versions() == [2, 3]
+    assert purged() == 0
+    age(state, name, keytab, db, table, life + 700)
+    state.ok("service", "rotate", name)  # the same happens here
+    assert versions() == [3, 4]
+    assert state.problems() == []
+    state.refused("service", "purge", "none", why="no service 'none'")
+
+
 def test_rotations_at_the_same_time_lose_no_key(state):
     words = [KERBADM, "--state", str(state.path), "service", "rotate"]
     running = [subprocess.Popen([*words, name], stdout=subprocess.DEVNULL) for name in ("chat", "tgs") * 6]
@@ -747,7 +787,7 @@ def test_check_sees_a_keytab_that_does_not_agree(state, keytab, change):
 
 def test_check_sees_a_tgs_key_that_the_as_does_not_have(state):
     rewrite(state / "tgs/tgs.keytab", lambda keys: keys.append({**keys[0], "kvno": 2}))
-    assert any("2 keys, but as.db has 1" in p for p in state.problems())
+    assert any("version 2, but as.db goes up to 1" in p for p in state.problems())
 
 
 def test_check_lists_all_problems_and_counts_them(state):
@@ -813,7 +853,7 @@ def test_a_wrong_call_exits_2_and_does_nothing(state, words):
 def test_help_names_each_command_and_each_command_has_help():
     text = subprocess.run([KERBADM, "--help"], capture_output=True, check=True, text=True).stdout
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: [A-Z]+)*  +\S", text, re.M)
-    assert len(commands) == 22
+    assert len(commands) == 23
     for c in commands:
         told = subprocess.run([KERBADM, *c.split(), "--help"], capture_output=True, check=True, text=True).stdout
         assert f"kerbadm [OPTION...] {c}" in told

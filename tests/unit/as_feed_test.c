@@ -104,6 +104,42 @@ static void rotation__brings_the_tgs_its_next_key(void **state)
     assert_int_equal(ask(&next, "tgs", 0, &items, &seq), 200); /* the next version opens the feed as well */
 }
 
+static void rotation__is_passed_over_once_its_key_is_purged(void **state)
+{
+    AUTO(buf_done) struct buf items = {0};
+    struct name name = named("alice");
+    struct key next, last;
+    int64_t seq;
+    unsigned n;
+
+    (void)state;
+    assert_ok(as_store_rotate_tgs_key(store, NOW - 20, NOW, &next));
+    assert_ok(as_store_rotate_tgs_key(store, NOW - 10, NOW, &last));
+    assert_ok(as_store_set_disabled(store, &name, true, NOW));
+    assert_ok(as_store_purge_tgs_keys(store, NOW - 11, &n)); /* the last was not in use then */
+    assert_int_equal(n, 1);
+    assert_ok(as_store_tgs_key_version(feed.store, next.kvno, &next));
+    assert_ok(as_store_purge_tgs_keys(store, NOW - 10, &n));
+    assert_int_equal(n, 1);
+    assert_int_equal(ask(&last, "tgs", 0, &items, &seq), 200);
+    assert_slice(buf_slice(&items), "rotate;epoch;");
+}
+
+static void purge__leaves_the_key_in_use(void **state)
+{
+    struct key next, got;
+    unsigned n;
+
+    (void)state;
+    assert_ok(as_store_purge_tgs_keys(store, INT64_MAX, &n));
+    assert_int_equal(n, 0);
+    assert_ok(as_store_rotate_tgs_key(store, NOW + 60, NOW, &next));
+    assert_ok(as_store_purge_tgs_keys(store, NOW, &n));
+    assert_int_equal(n, 0);
+    assert_ok(as_store_tgs_key(store, NOW, &got));
+    assert_int_equal(got.kvno, next.kvno - 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -111,6 +147,8 @@ int main(void)
         TEST(tgs__is_told_of_a_cut_off_made_by_another_handle),
         TEST(feed__is_told_to_nobody_but_the_tgs),
         TEST(rotation__brings_the_tgs_its_next_key),
+        TEST(rotation__is_passed_over_once_its_key_is_purged),
+        TEST(purge__leaves_the_key_in_use),
     };
     state_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);

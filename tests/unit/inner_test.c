@@ -111,13 +111,13 @@ static void inner__listens_on_loopback_only(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         AUTO(buf_done) struct buf error = {0};
         struct inner *other = NULL;
-        assert_false(inner_is_loopback(bad[i]));
+        assert_false(listen_is_loopback(bad[i]));
         assert_rc(inner_start(bad[i], routes, ARRAY_LEN(routes), &other, &error), RC_BAD_CONFIG);
         assert_true(error.n > 0);
     }
-    assert_true(inner_is_loopback("127.0.0.1:0"));
-    assert_true(inner_is_loopback("127.9.9.9:1"));
-    assert_true(inner_is_loopback("[::1]:8811"));
+    assert_true(listen_is_loopback("127.0.0.1:0"));
+    assert_true(listen_is_loopback("127.9.9.9:1"));
+    assert_true(listen_is_loopback("[::1]:8811"));
 }
 
 static void inner__tells_that_a_port_is_taken(void **state)

@@ -318,6 +318,25 @@ static void rotate__by_kerbadm_is_told_too(void **state)
     assert_int_equal(a.items[0].key.kvno, 3);
 }
 
+static void rotate__deletes_what_no_ticket_can_need(void **state)
+{
+    struct key key;
+    struct name chat_name = named("chat");
+
+    (void)state;
+    item_text(FEED_ROTATE, "chat"); /* 2 is used from NOW + 60 */
+    assert_ok(apply(1));
+    now_s += conf.policy_keytab_delay + conf_service_ticket_s(&conf) - 1;
+    item_text(FEED_ROTATE, "chat");
+    assert_ok(apply(2));
+    assert_ok(tgs_feed_key(&feed, &chat_name, 1, &key));
+    now_s++;
+    item_text(FEED_ROTATE, "chat");
+    assert_ok(apply(3));
+    assert_rc(tgs_feed_key(&feed, &chat_name, 1, &key), RC_NO_KVNO);
+    assert_ok(tgs_feed_key(&feed, &chat_name, 2, &key)); /* in use until 3 is */
+}
+
 static void rotate__passes_over_what_it_cannot_do(void **state)
 {
     struct key key;
@@ -387,6 +406,7 @@ int main(void)
         TEST(feed__ends_this_daemon_when_it_is_named),
         TEST(rotate__makes_a_key_and_tells_it_to_its_service_alone),
         TEST(rotate__by_kerbadm_is_told_too),
+        TEST(rotate__deletes_what_no_ticket_can_need),
         TEST(rotate__passes_over_what_it_cannot_do),
         TEST(rotate__brings_the_next_tgs_key),
         TEST(key__is_of_the_version_asked_for),
