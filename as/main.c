@@ -2,8 +2,9 @@
  * kerb-as: the Authentication Server.
  *
  * Threads: main waits for signals; the HTTP server's workers (as.threads) run as_login_post, each with a store handle
- * borrowed from the pool. The replay cache locks itself; all else in the environment is read only while they run.
- * The inner listener has a thread for each of its connections; the feed has a store handle of its own.
+ * borrowed from the pool; the log has a thread that writes. The replay cache locks itself; all else in the environment
+ * is read only while they run. The inner listener has a thread for each of its connections; the feed has a store handle
+ * of its own.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -274,6 +275,7 @@ static int serve(struct daemon *d)
     if (open_inner(d) != 0 || listen_on_port(d) != 0)
         return 1;
     tell_listening(d);
+    log_start();
     /* users and TGS keys are read from the database: only the keytab is looked at */
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
         each_second(d, wake == WAKE_RELOAD);
@@ -281,6 +283,7 @@ static int serve(struct daemon *d)
     http_stop(d->http, DRAIN_MS);
     close_inner(d);
     log_note(LOG_INFO, "stopped", "asked to");
+    log_stop();
     return 0;
 }
 

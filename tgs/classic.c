@@ -29,7 +29,8 @@ static enum rc authenticator_is_new(const struct tgs_env *env, struct tgs_job *j
     int64_t until_s = job->authenticator.time_s + env->conf->realm_clock_skew;
     if (until_s > job->tgt.end)
         until_s = job->tgt.end;
-    return replay_check(env->replay, job->tgt.id, job->authenticator.replay, until_s, job->now_s);
+    /* The bound is the client's; two TGTs have two keys, so what was accepted under one is not of the other. */
+    return replay_check(env->replay, job->tgt.client_id, job->authenticator.replay, until_s, job->now_s);
 }
 
 /* Last the service: which ones there are is told to nobody who has not shown who he is. */

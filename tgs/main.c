@@ -181,6 +181,8 @@ static void stop_feeds(struct daemon *d)
     inner_stop(d->inner);
     feed_server_close(d->teller);
     d->env.feed = NULL;
+    d->teller = NULL;
+    d->inner = NULL;
 }
 
 static int prepare(struct daemon *d, int64_t start_s)
@@ -280,17 +282,20 @@ static int serve(struct daemon *d)
     if (listen_on_port(d) != 0)
         return 1;
     tell_listening(d);
+    log_start();
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
         each_second(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, atomic_load(&d->hurry) ? 0 : DRAIN_MS);
+    stop_feeds(d);
     log_note(LOG_INFO, "stopped", "asked to");
+    log_stop();
     return 0;
 }
 
 static int finish(struct daemon *d, int status)
 {
-    stop_feeds(d);
+    stop_feeds(d); /* after a start that failed */
     ops_close(d->ops); /* before the master key goes */
     enum rc rc = replay_close(d->env.replay);
     tgs_epochs_free(d->env.epochs);

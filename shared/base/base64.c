@@ -17,6 +17,12 @@ static size_t encode_groups(const char letters[64], struct slice s, uint8_t *o)
     uint8_t *start = o;
     size_t i = 0;
 
+    for (; i + 8 <= s.n; i += 6) { /* two groups of one load, which reads two bytes more */
+        uint64_t v = get_u64be(s.p + i) >> 16;
+#pragma GCC unroll 8
+        for (int shift = 42; shift >= 0; shift -= 6)
+            *o++ = (uint8_t)letters[v >> shift & 63];
+    }
     for (; i + 3 <= s.n; i += 3) {
         uint32_t v = (uint32_t)s.p[i] << 16 | (uint32_t)s.p[i + 1] << 8 | s.p[i + 2];
         *o++ = (uint8_t)letters[v >> 18];

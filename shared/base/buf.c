@@ -60,14 +60,12 @@ struct buf buf_take(struct buf *b)
     return taken;
 }
 
-enum rc buf_reserve(struct buf *b, size_t more)
+/* Not inlined: it would make buf_reserve too large to be. */
+__attribute__((noinline)) static enum rc grow(struct buf *b, size_t more)
 {
     if (more > SIZE_MAX / 2 - b->n)
         return RC_NO_MEMORY;
-    size_t need = b->n + more;
-    if (need <= b->cap)
-        return RC_OK;
-    size_t cap = b->cap ? b->cap * 2 : BUF_FIRST;
+    size_t need = b->n + more, cap = b->cap ? b->cap * 2 : BUF_FIRST;
     if (cap < need)
         cap = need;
     uint8_t *p = malloc(cap);
@@ -80,6 +78,12 @@ enum rc buf_reserve(struct buf *b, size_t more)
     b->p = p;
     b->cap = cap;
     return RC_OK;
+}
+
+/* Small, so that it is inlined where bytes are put one by one. */
+enum rc buf_reserve(struct buf *b, size_t more)
+{
+    return more <= b->cap - b->n ? RC_OK : grow(b, more);
 }
 
 enum rc buf_add(struct buf *b, struct slice s)

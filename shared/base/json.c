@@ -105,8 +105,6 @@ static void put(struct jw *w, enum rc rc)
         w->rc = rc;
 }
 
-#define SCAN_BLOCK 16 /* bytes */
-
 /* Which bytes of UTF-8 text need an escape: quote, backslash, controls. */
 static bool needs_escape(uint8_t c)
 {
@@ -131,16 +129,28 @@ static enum rc escape(struct buf *out, uint8_t c)
     }
 }
 
-/* The first byte from i on that needs an escape, or the end. Whole blocks first: the compiler makes vectors of them. */
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Sets the high bit of a byte of w when it, or one before it, is below `limit`, which is at most 0x80. */
+static uint64_t below(uint64_t w, uint8_t limit)
+{
+    return (w - EACH_BYTE(limit)) & ~w & EACH_BYTE(0x80);
+}
+
+/* The same for eight bytes at once. */
+static bool any_needs_escape(const uint8_t p[8])
+{
+    uint64_t w;
+
+    memcpy(&w, p, sizeof w);
+    return below(w, 0x20) | below(w ^ EACH_BYTE('"'), 1) | below(w ^ EACH_BYTE('\\'), 1);
+}
+
+/* The first byte from i on that needs an escape, or the end. */
 static size_t plain_run(struct slice s, size_t i)
 {
-    for (; i + SCAN_BLOCK <= s.n; i += SCAN_BLOCK) {
-        unsigned any = 0;
-        for (size_t k = 0; k < SCAN_BLOCK; k++)
-            any |= needs_escape(s.p[i + k]);
-        if (any)
-            break;
-    }
+    while (i + 8 <= s.n && !any_needs_escape(s.p + i))
+        i += 8;
     while (i < s.n && !needs_escape(s.p[i]))
         i++;
     return i;

@@ -1,15 +1,15 @@
-/* Structured log: a line is put together in one buffer and leaves by one write(). */
+/* Structured log: how a line is put together. Where it goes then: log_out.c. */
 #include "shared/service/log.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "shared/base/base64.h"
 #include "shared/base/text.h"
 #include "shared/crypto/primitives.h"
+#include "shared/service/log_out.h"
 
 #define LINE_FIRST    512 /* bytes: most lines need no second allocation */
 #define TEXT_SHOWN    512 /* bytes of one value; a peer cannot make the log longer than that */
@@ -61,7 +61,7 @@ static void time_text(char out[TIME_TEXT_LEN + 1])
 
 void log_begin(struct log_line *l, enum log_level level, const char *event)
 {
-    *l = (struct log_line){.on = level >= log_least};
+    *l = (struct log_line){.on = level >= log_least, .level = level};
     if (!l->on)
         return;
     char now[TIME_TEXT_LEN + 1];
@@ -70,10 +70,10 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
     l->json = jw_start(&l->text);
     l->json.rc = rc;
     jw_open(&l->json, NULL, '{');
-    log_str(l, "time", now);
-    log_str(l, "level", level_names[level]);
-    log_str(l, "daemon", log_daemon);
-    log_str(l, "event", event);
+    jw_text(&l->json, "time", slice_of(now, TIME_TEXT_LEN));
+    jw_text(&l->json, "level", slice_text(level_names[level]));
+    jw_text(&l->json, "daemon", slice_text(log_daemon));
+    jw_text(&l->json, "event", slice_text(event));
 }
 
 /* Valid UTF-8 without NUL and what a terminal might obey: DEL and C1 (JSON escapes the other C0). */
@@ -139,19 +139,6 @@ void log_rc(struct log_line *l, enum rc rc)
         log_str(l, "reason", rc_text(rc));
 }
 
-/* A log that nobody reads must not stop the daemon: what cannot be written is dropped. */
-static void write_line(struct slice s)
-{
-    while (s.n) {
-        ssize_t put = write(STDERR_FILENO, s.p, s.n);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return;
-        s = slice_of(s.p + put, s.n - (size_t)put);
-    }
-}
-
 void log_end(struct log_line *l)
 {
     if (!l->on)
@@ -159,7 +146,7 @@ void log_end(struct log_line *l)
     int saved_errno = errno;
     jw_close(&l->json, '}');
     if (jw_end(&l->json) == RC_OK && buf_byte(&l->text, '\n') == RC_OK)
-        write_line(buf_slice(&l->text));
+        log_out(buf_slice(&l->text), l->level >= LOG_WARN);
     buf_done(&l->text);
     l->on = false;
     errno = saved_errno;

@@ -1,10 +1,13 @@
 /*
- * Structured log: one JSON object a line on standard error, written whole with one write().
+ * Structured log: one JSON object a line on standard error, whole lines only.
  *
  *   {"time":"2026-11-20T10:00:00.123Z","level":"info","daemon":"kerb-as","event":"as","op_id":"...","client":"alice"}
  *
  * Never a secret: no function here takes a key, a password, a share, a text or a saved value, and callers give none.
  * Names and addresses come from outside and are escaped as JSON. Thread: any.
+ *
+ * Between log_start and log_stop, lines below LOG_WARN are gathered for up to 100 ms or 32 KiB: a process that is
+ * killed takes the last of them with it. The others are written at once, behind all that came before them.
  */
 #ifndef KERB_SERVICE_LOG_H
 #define KERB_SERVICE_LOG_H
@@ -19,9 +22,14 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_setup(const char *daemon, enum log_level least);
 MUST enum rc log_level_parse(const char *text, enum log_level *ret);
 
+/* Main thread. log_start: gather from here on. log_stop: writes what is gathered; may be called without log_start. */
+void log_start(void);
+void log_stop(void);
+
 struct log_line {
     struct buf text;
     struct jw json;
+    enum log_level level;
     bool on; /* below the level: all calls do nothing */
 };
 

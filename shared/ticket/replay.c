@@ -18,9 +18,9 @@
 
 struct seen {
     RB_ENTRY(seen) in_owner;
+    uint8_t digest[SHA256_LEN]; /* beside the links: a walk through the tree reads only these */
     SLIST_ENTRY(seen) in_second;
     struct owner *owner;
-    uint8_t digest[SHA256_LEN];
 };
 RB_HEAD(seen_tree, seen);
 SLIST_HEAD(seen_list, seen);
@@ -52,9 +52,11 @@ struct replay {
     size_t records; /* in the journal */
 };
 
+/* Nearly always the first bytes differ. */
 static int seen_cmp(const struct seen *a, const struct seen *b)
 {
-    return memcmp(a->digest, b->digest, SHA256_LEN);
+    uint64_t x = get_u64be(a->digest), y = get_u64be(b->digest);
+    return x != y ? (x > y) - (x < y) : memcmp(a->digest, b->digest, SHA256_LEN);
 }
 
 static int owner_cmp(const struct owner *a, const struct owner *b)
@@ -163,17 +165,15 @@ static enum rc check(struct replay *r, const struct owner *owner, int64_t until_
     return r->n >= REPLAY_TOTAL_MAX ? RC_CACHE_FULL : RC_OK;
 }
 
-/* Links a new entry; the owner is made when needed. */
-static enum rc insert(struct replay *r, const struct record *record)
+/* Links an entry, which is owned from then on; the owner is made when needed. */
+static enum rc insert(struct replay *r, const uint8_t owner_id[ID_LEN], int64_t until_s, struct seen *seen)
 {
-    struct seen *seen = calloc(1, sizeof(*seen));
-    struct second *second = second_get(r, record->time_s);
-    struct owner *owner = owner_find(r, record->owner);
+    struct second *second = second_get(r, until_s);
+    struct owner *owner = owner_find(r, owner_id);
 
     if (!owner)
-        owner = owner_add(r, record->owner);
-    if (!seen || !second || !owner) {
-        free(seen);
+        owner = owner_add(r, owner_id);
+    if (!second || !owner) {
         if (second && SLIST_EMPTY(&second->ending))
             second_drop(r, second);
         if (owner)
@@ -181,7 +181,6 @@ static enum rc insert(struct replay *r, const struct record *record)
         return RC_NO_MEMORY;
     }
     seen->owner = owner;
-    memcpy(seen->digest, record->digest, SHA256_LEN);
     (void)RB_INSERT(seen_tree, &owner->seen, seen);
     SLIST_INSERT_HEAD(&second->ending, seen, in_second);
     owner->n++;
@@ -189,16 +188,12 @@ static enum rc insert(struct replay *r, const struct record *record)
     return RC_OK;
 }
 
-/* The last one inserted for that second, taken out again. */
-static void undo_insert(struct replay *r, int64_t until_s)
+static enum rc add_record(const struct record *record, struct buf *out)
 {
-    struct second key = {.until_s = until_s}, *second = RB_FIND(second_tree, &r->seconds, &key);
-    struct seen *seen = SLIST_FIRST(&second->ending);
+    uint8_t bytes[RECORD_LEN];
 
-    SLIST_REMOVE_HEAD(&second->ending, in_second);
-    seen_drop(r, seen);
-    if (SLIST_EMPTY(&second->ending))
-        second_drop(r, second);
+    TRY(record_encode(record, bytes));
+    return buf_add(out, SLICE(bytes));
 }
 
 static enum rc encode_all(struct replay *r, bool with_end, struct buf *out)
@@ -209,16 +204,16 @@ static enum rc encode_all(struct replay *r, bool with_end, struct buf *out)
     struct seen *seen;
 
     TRY(buf_reserve(out, (r->n + 2) * RECORD_LEN));
-    TRY(record_encode(&clock, out));
+    TRY(add_record(&clock, out));
     RB_FOREACH (second, second_tree, &r->seconds) {
         SLIST_FOREACH (seen, &second->ending, in_second) {
             struct record record = {.kind = RECORD_SEEN, .time_s = second->until_s};
             memcpy(record.owner, seen->owner->id, ID_LEN);
             memcpy(record.digest, seen->digest, SHA256_LEN);
-            TRY(record_encode(&record, out));
+            TRY(add_record(&record, out));
         }
     }
-    return with_end ? record_encode(&end, out) : RC_OK;
+    return with_end ? add_record(&end, out) : RC_OK;
 }
 
 static enum rc write_all(struct replay *r, bool with_end)
@@ -240,42 +235,67 @@ static enum rc journal_renew(struct replay *r)
     return RC_OK;
 }
 
-/* Before a record is appended. A file mostly of the dead is written anew, and so is one that had to be given up. */
+static bool has_journal(const struct replay *r)
+{
+    return r->path && r->mode == REPLAY_JOURNAL;
+}
+
+/* Room for a record. A file mostly of the dead is written anew, and so is one that had to be given up. */
 static enum rc journal_prepare(struct replay *r)
 {
-    if (!r->path || r->mode != REPLAY_JOURNAL)
-        return RC_OK;
-    return r->journal.fd < 0 || r->records > 2 * r->n + DEAD_MIN ? journal_renew(r) : RC_OK;
+    if (r->journal.fd < 0 || r->records > 2 * r->n + DEAD_MIN)
+        TRY(journal_renew(r));
+    return journal_reserve(&r->journal);
 }
 
-static enum rc remember(struct replay *r, const struct record *record)
+/* With the lock held; the entry is owned when this succeeds. bytes: its record. */
+static enum rc remember(struct replay *r, const struct record *record, const uint8_t bytes[RECORD_LEN],
+                        struct seen *seen)
 {
-    TRY(journal_prepare(r));
-    TRY(insert(r, record));
-    if (!r->path || r->mode != REPLAY_JOURNAL)
-        return RC_OK;
-    enum rc rc = journal_append(&r->journal, record);
-    if (rc == RC_OK)
+    struct owner *owner = owner_find(r, record->owner);
+
+    if (owner && is_seen(owner, record->digest))
+        return RC_REPEAT;
+    TRY(check(r, owner, record->time_s));
+    if (has_journal(r))
+        TRY(journal_prepare(r));
+    TRY(insert(r, record->owner, record->time_s, seen));
+    if (has_journal(r)) {
+        journal_put(&r->journal, bytes);
         r->records++;
-    else
-        undo_insert(r, record->time_s);
-    return rc;
+    }
+    return RC_OK;
 }
 
+static struct seen *seen_new(const uint8_t digest[SHA256_LEN])
+{
+    struct seen *seen = calloc(1, sizeof(*seen));
+
+    if (seen)
+        memcpy(seen->digest, digest, SHA256_LEN);
+    return seen;
+}
+
+/* What can be made without the lock is. */
 enum rc replay_check(struct replay *r, const uint8_t owner_id[ID_LEN], const uint8_t digest[SHA256_LEN],
                      int64_t until_s, int64_t now_s)
 {
     struct record record = {.kind = RECORD_SEEN, .time_s = until_s};
+    uint8_t bytes[RECORD_LEN];
 
     memcpy(record.owner, owner_id, ID_LEN);
     memcpy(record.digest, digest, SHA256_LEN);
+    if (has_journal(r))
+        TRY(record_encode(&record, bytes));
+    struct seen *seen = seen_new(digest);
+    if (!seen)
+        return RC_NO_MEMORY;
     (void)pthread_mutex_lock(&r->lock);
     expire(r, now_s);
-    struct owner *owner = owner_find(r, owner_id);
-    enum rc rc = owner && is_seen(owner, digest) ? RC_REPEAT : check(r, owner, until_s);
-    if (rc == RC_OK)
-        rc = remember(r, &record);
+    enum rc rc = remember(r, &record, bytes, seen);
     (void)pthread_mutex_unlock(&r->lock);
+    if (rc != RC_OK)
+        free(seen);
     return rc;
 }
 
@@ -334,6 +354,18 @@ static enum rc replay_new(const char *path, enum replay_mode mode, int64_t now_s
     return r->path ? RC_OK : RC_NO_MEMORY;
 }
 
+static enum rc load_record(struct replay *r, const struct record *record)
+{
+    struct seen *seen = seen_new(record->digest);
+
+    if (!seen)
+        return RC_NO_MEMORY;
+    enum rc rc = insert(r, record->owner, record->time_s, seen);
+    if (rc != RC_OK)
+        free(seen);
+    return rc;
+}
+
 /* Takes over the records that still count; returns the newest clock among them. */
 static enum rc load_records(struct replay *r, struct slice content, size_t n, int64_t *ret_clock_s)
 {
@@ -342,14 +374,14 @@ static enum rc load_records(struct replay *r, struct slice content, size_t n, in
     for (size_t i = 0; i < n; i++) {
         struct record record;
         if (!record_decode(content.p + i * RECORD_LEN, &record))
-            return RC_IO;
+            continue; /* an empty place */
         if (record.kind != RECORD_SEEN) {
             clock_s = record.time_s > clock_s ? record.time_s : clock_s;
             continue;
         }
         struct owner *owner = owner_find(r, record.owner);
         if (record.time_s >= r->now_s && !(owner && is_seen(owner, record.digest)))
-            TRY(insert(r, &record));
+            TRY(load_record(r, &record));
     }
     *ret_clock_s = clock_s;
     return RC_OK;
@@ -392,13 +424,22 @@ enum rc replay_open(const char *path, enum replay_mode mode, int64_t now_s, stru
     return RC_OK;
 }
 
-static enum rc write_last(struct replay *r)
+static enum rc journal_end(struct replay *r)
 {
     const struct record end = {.kind = RECORD_END, .time_s = r->now_s};
+    uint8_t bytes[RECORD_LEN];
 
-    if (!r->path)
-        return RC_OK;
-    return r->mode == REPLAY_JOURNAL ? journal_append(&r->journal, &end) : write_all(r, true);
+    TRY(record_encode(&end, bytes));
+    TRY(journal_reserve(&r->journal));
+    journal_put(&r->journal, bytes);
+    return journal_trim(&r->journal);
+}
+
+static enum rc write_last(struct replay *r)
+{
+    if (has_journal(r))
+        return journal_end(r);
+    return r->path ? write_all(r, true) : RC_OK;
 }
 
 enum rc replay_close(struct replay *r)

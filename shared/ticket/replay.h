@@ -6,7 +6,7 @@
  * hurts himself alone, and in total, where it fails closed. Its clock never goes back: an entry that has expired once
  * stays expired, so a wall clock set back cannot revive a request.
  *
- * The file: records that are appended. REPLAY_JOURNAL appends each entry when it is accepted (the AS: what it has
+ * The file: a list of records. REPLAY_JOURNAL appends each entry when it is accepted (the AS: what it has
  * accepted must outlive SIGKILL, since a stamp may lie ahead); REPLAY_AT_STOP writes all of them on an orderly stop,
  * and a start without that file says so: then tickets issued before the start are to be refused (a TGS, a service).
  * Thread: all calls lock.

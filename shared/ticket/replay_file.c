@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,13 +14,14 @@
 #define RECORD_BODY  (1 + ID_LEN + SHA256_LEN + 8)
 #define RECORD_CHECK (RECORD_LEN - RECORD_BODY)
 /* A journal is written anew when less than half of it is alive; see replay.c. */
-#define FILE_MAX ((size_t)(2 * REPLAY_TOTAL_MAX + 4 * REPLAY_PER_OWNER_MAX) * RECORD_LEN)
+#define FILE_MAX ((size_t)(2 * REPLAY_TOTAL_MAX + 4 * REPLAY_PER_OWNER_MAX) * RECORD_LEN + JOURNAL_WINDOW)
 
 _Static_assert(RECORD_CHECK == 7, "a record fills its 64 bytes");
+_Static_assert(JOURNAL_WINDOW % RECORD_LEN == 0, "no record lies in two windows");
 
-enum rc record_encode(const struct record *record, struct buf *out)
+enum rc record_encode(const struct record *record, uint8_t p[RECORD_LEN])
 {
-    uint8_t p[RECORD_LEN], digest[SHA256_LEN];
+    uint8_t digest[SHA256_LEN];
 
     p[0] = (uint8_t)record->kind;
     memcpy(p + 1, record->owner, ID_LEN);
@@ -27,7 +29,7 @@ enum rc record_encode(const struct record *record, struct buf *out)
     put_u64be(p + 1 + ID_LEN + SHA256_LEN, (uint64_t)record->time_s);
     TRY(sha256(slice_of(p, RECORD_BODY), digest));
     memcpy(p + RECORD_BODY, digest, RECORD_CHECK);
-    return buf_add(out, SLICE(p));
+    return RC_OK;
 }
 
 bool record_decode(const uint8_t p[RECORD_LEN], struct record *ret)
@@ -45,37 +47,45 @@ bool record_decode(const uint8_t p[RECORD_LEN], struct record *ret)
     return true;
 }
 
-/* Whether any whole record from number i on is a good one. */
-static bool any_good(struct slice content, size_t i)
+static bool is_empty(const uint8_t p[RECORD_LEN])
 {
-    struct record record;
+    static const uint8_t zeros[RECORD_LEN];
+    return memcmp(p, zeros, RECORD_LEN) == 0;
+}
 
-    for (; (i + 1) * RECORD_LEN <= content.n; i++)
-        if (record_decode(content.p + i * RECORD_LEN, &record))
-            return true;
-    return false;
+/* A clock, then good records and empty places, and behind the last good one anything that is none. */
+static enum rc check_order(struct slice content, size_t *ret_n, bool *ret_ended)
+{
+    bool bad = false, ended = false;
+    size_t n = 0;
+
+    for (size_t i = 0; (i + 1) * RECORD_LEN <= content.n; i++) {
+        struct record record;
+        if (is_empty(content.p + i * RECORD_LEN))
+            continue;
+        if (!record_decode(content.p + i * RECORD_LEN, &record)) {
+            bad = true;
+            continue;
+        }
+        if (bad || ended || (record.kind == RECORD_CLOCK) != (i == 0) || (i > 0 && n == 0))
+            return RC_IO;
+        ended = record.kind == RECORD_END;
+        n = i + 1;
+    }
+    *ret_n = n;
+    *ret_ended = ended;
+    return n == 0 && content.n >= RECORD_LEN ? RC_IO : RC_OK;
 }
 
 enum rc replay_file_read(const char *path, struct buf *ret_content, size_t *ret_n, bool *ret_clean)
 {
-    struct record record = {.kind = RECORD_CLOCK};
-    size_t n = 0;
+    bool ended = false;
 
     enum rc rc = file_read(path, FILE_MAX, FILE_PRIVATE, ret_content);
     if (rc != RC_OK)
         return rc == RC_LIMIT ? RC_IO : rc;
-    struct slice content = buf_slice(ret_content);
-    while ((n + 1) * RECORD_LEN <= content.n && record_decode(content.p + n * RECORD_LEN, &record)) {
-        if ((record.kind == RECORD_CLOCK) != (n == 0))
-            return RC_IO;
-        n++;
-        if (record.kind == RECORD_END)
-            break;
-    }
-    if ((n == 0 && content.n >= RECORD_LEN) || any_good(content, n))
-        return RC_IO;
-    *ret_n = n;
-    *ret_clean = n > 0 && record.kind == RECORD_END && content.n == n * RECORD_LEN;
+    TRY(check_order(buf_slice(ret_content), ret_n, &ended));
+    *ret_clean = ended && ret_content->n == *ret_n * RECORD_LEN;
     return RC_OK;
 }
 
@@ -98,7 +108,7 @@ enum rc replay_file_remove(const char *path)
 enum rc journal_open(struct journal *j, const char *path)
 {
     struct stat st;
-    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0)
         return RC_IO;
@@ -111,30 +121,59 @@ enum rc journal_open(struct journal *j, const char *path)
     return RC_OK;
 }
 
+static void close_window(struct journal *j)
+{
+    if (j->window)
+        (void)munmap(j->window, JOURNAL_WINDOW);
+    j->window = NULL;
+}
+
 void journal_close(struct journal *j)
 {
+    close_window(j);
     if (j->fd >= 0)
         (void)close(j->fd);
     j->fd = -1;
 }
 
-enum rc journal_append(struct journal *j, const struct record *record)
+/* Pages are made now, so that what the disk has to say is said here; kernels before 5.14 cannot. */
+static bool make_pages(uint8_t *window)
 {
-    AUTO(buf_done) struct buf bytes = {0};
+    return madvise(window, JOURNAL_WINDOW, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+}
 
-    if (j->fd < 0)
-        return RC_IO;
-    TRY(record_encode(record, &bytes));
-    ssize_t put;
-    do
-        put = write(j->fd, bytes.p, bytes.n);
-    while (put < 0 && errno == EINTR);
-    if (put == (ssize_t)bytes.n) {
-        j->size += put;
+enum rc journal_reserve(struct journal *j)
+{
+    off_t at = j->size / JOURNAL_WINDOW * JOURNAL_WINDOW;
+
+    if (j->window && j->window_at == at)
         return RC_OK;
+    if (j->fd < 0 || posix_fallocate(j->fd, at, JOURNAL_WINDOW) != 0)
+        return RC_IO;
+    uint8_t *window = mmap(NULL, JOURNAL_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, j->fd, at);
+    if (window == MAP_FAILED)
+        return RC_IO;
+    if (!make_pages(window)) {
+        (void)munmap(window, JOURNAL_WINDOW);
+        return RC_IO;
     }
-    /* A part of a record must not stay in the middle. Where it cannot be cut off, nothing is appended any more. */
-    if (put > 0 && ftruncate(j->fd, j->size) != 0)
-        journal_close(j);
-    return RC_IO;
+    close_window(j);
+    j->window = window;
+    j->window_at = at;
+    return RC_OK;
+}
+
+void journal_put(struct journal *j, const uint8_t bytes[RECORD_LEN])
+{
+    uint8_t *p = j->window + (j->size - j->window_at);
+
+    memcpy(p + 1, bytes + 1, RECORD_LEN - 1);
+    __atomic_store_n(p, bytes[0], __ATOMIC_RELEASE);
+    j->size += RECORD_LEN;
+}
+
+enum rc journal_trim(struct journal *j)
+{
+    close_window(j);
+    return j->fd >= 0 && ftruncate(j->fd, j->size) == 0 ? RC_OK : RC_IO;
 }

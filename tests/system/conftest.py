@@ -1,4 +1,7 @@
-"""Fixtures. `realm` is shared by the tests of one worker process that only use it; `new_realm` is one's own."""
+"""
+Fixtures. `realm` is shared by the tests of one worker process that only use it; `any_realm` is, too, direct and through
+nginx; `new_realm` makes one's own. A file whose tests all run both ways has a `realm` of its own that is `any_realm`.
+"""
 import os
 import resource
 import sys
@@ -29,9 +32,26 @@ def no_connection_left():
 
 
 @pytest.fixture(scope="session")
-def realm(many_files, tmp_path_factory):
+def direct_realm(many_files, tmp_path_factory):
     with realm_in(tmp_path_factory.mktemp("realm")) as r:
         yield r
+
+
+@pytest.fixture(scope="session")
+def front_realm(many_files, tmp_path_factory):
+    with realm_in(tmp_path_factory.mktemp("front"), config={"proxy": {"trusted": "127.0.0.1"}}) as r:
+        Front(r)
+        yield r
+
+
+@pytest.fixture
+def realm(direct_realm):
+    return direct_realm
+
+
+@pytest.fixture(params=["direct", "nginx"])
+def any_realm(request):
+    return request.getfixturevalue({"direct": "direct_realm", "nginx": "front_realm"}[request.param])
 
 
 @pytest.fixture
@@ -51,19 +71,6 @@ def new_realm(tmp_path):
         except AssertionError as e:
             problems.append(str(e))
     assert not problems, "\n".join(problems)
-
-
-@pytest.fixture(params=["direct", "nginx"])
-def any_realm(request):
-    """The shared realm, direct and through nginx."""
-    return request.getfixturevalue("realm" if request.param == "direct" else "front_realm")
-
-
-@pytest.fixture(scope="session")
-def front_realm(many_files, tmp_path_factory):
-    with realm_in(tmp_path_factory.mktemp("front"), config={"proxy": {"trusted": "127.0.0.1"}}) as r:
-        Front(r)
-        yield r
 
 
 @pytest.fixture

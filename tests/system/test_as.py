@@ -27,6 +27,12 @@ def sealed_text(realm, user, text, **how):
     return post_as(realm, {"login": user.name, "encrypted": classic.seal(user.key, text, **how)})
 
 
+@pytest.fixture
+def realm(any_realm):
+    """Every test here runs direct and through nginx."""
+    return any_realm
+
+
 # --- the exchange ---
 
 def test_reply_has_exactly_the_fields_of_the_protocol(any_realm):

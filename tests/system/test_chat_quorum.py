@@ -55,6 +55,12 @@ class Room:
 
 
 @pytest.fixture
+def realm(any_realm):
+    """Every test here runs direct and through nginx."""
+    return any_realm
+
+
+@pytest.fixture
 def room3(realm):
     return Room(realm, 3, 2)
 

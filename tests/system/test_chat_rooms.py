@@ -32,6 +32,12 @@ def room_object(got, **want):
 
 
 @pytest.fixture
+def realm(any_realm):
+    """Every test here runs direct and through nginx."""
+    return any_realm
+
+
+@pytest.fixture
 def three(realm):
     """Alice, bob and carol, online."""
     return [realm.chat(u) for u in realm.add_users(3)]

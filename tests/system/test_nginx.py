@@ -6,7 +6,7 @@ import pytest
 
 from kerbtest import web
 from kerbtest.kdc import as_fields, post_as
-from kerbtest.rawws import RawSocket, frame
+from kerbtest.rawws import RawSocket, frame, upgrade_request
 
 
 @pytest.fixture
@@ -81,3 +81,38 @@ def test_a_client_that_is_cut_is_seen_to_leave(realm):
     a, b = (realm.chat(u) for u in realm.add_users(2))
     b.cut()
     a.expect("online", timeout=6, users_online=lambda u: b.user.name not in u)
+
+
+@pytest.mark.parametrize("change", [
+    {"method": "POST"}, {"version": "12"}, {"version": None}, {"path": "/"}, {"path": "/as/login"},
+    {"path": "/chat/x"}, {"Origin": "http://evil.example"},
+], ids=str)
+def test_attack_upgrades_that_are_none(realm, change):
+    with web.connect(realm.chat_addr, 15) as s:
+        s.sendall(upgrade_request(**change))
+        head = web.read_head(s)
+        if web.status_of(head) == 101:  # turned away behind the handshake
+            data = s.recv(100)
+            assert data[:1] == b"\x88" and data[2:4] == (4506).to_bytes(2, "big"), data
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "xyz", "websocket2"])
+def test_attack_upgrades_to_something_else(realm, upgrade):
+    raw = upgrade_request().replace(b"Upgrade: websocket", b"Upgrade: " + upgrade.encode())
+    with web.connect(realm.chat_addr, 15) as s:
+        s.sendall(raw)
+        assert web.status_of(web.read_head(s)) not in (101, 200)
+
+
+def test_attack_connect(realm):
+    with web.connect(realm.chat_addr, 15) as s:
+        s.sendall(b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert web.status_of(web.read_head(s)) not in (101, 200)
+
+
+def test_attack_two_ways_to_read_a_length(realm):
+    for lines in ("Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: 5\r\nContent-Length: 6"):
+        raw = f"POST /as/login HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n0\r\n\r\n".encode()
+        with web.connect(realm.as_addr, 15) as s:
+            s.sendall(raw)
+            assert web.status_of(web.read_head(s)) == 400

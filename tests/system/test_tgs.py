@@ -24,14 +24,21 @@ def opened(tgt, reply):
 
 
 @pytest.fixture
+def realm(any_realm):
+    """Every test here runs direct and through nginx."""
+    return any_realm
+
+
+@pytest.fixture
 def tgt(realm, alice):
     return realm.login(alice)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def files_service(realm):
-    realm.kerbadm("service", "add", "files")
-    return "files"
+    name = "files-" + os.urandom(4).hex()
+    realm.kerbadm("service", "add", name)
+    return name
 
 
 # --- the exchange ---

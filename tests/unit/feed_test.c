@@ -359,7 +359,7 @@ static struct {
     struct inner_route route;
     struct keytab_file *keys;
     struct feed *feed;
-    char address[64];
+    char address[64], asked[64]; /* of the teller; where the reader asks */
 } link_;
 
 static void open_teller(const char *listen)
@@ -382,18 +382,24 @@ static void close_teller(void)
     link_.inner = NULL;
 }
 
-static void open_reader(int64_t after)
+static void open_reader_with(const struct key *key, int64_t after)
 {
     AUTO(keytab_done) struct keytab *kt = NULL;
     const char *path = tempdir_file(&link_.dir, "chat.keytab");
 
     assert_ok(keytab_new(&kt));
-    assert_ok(keytab_add(kt, &chat, &chat_key));
+    assert_ok(keytab_add(kt, &chat, key));
     assert_ok(keytab_save(kt, path));
     assert_ok(keytab_file_open(path, &link_.keys));
+    memcpy(link_.asked, link_.address, sizeof link_.asked);
     const struct feed_options options = {
-        .realm = realm, .reader = chat, .address = link_.address, .keys = link_.keys, .after = after, .apply = apply};
+        .realm = realm, .reader = chat, .address = link_.asked, .keys = link_.keys, .after = after, .apply = apply};
     assert_ok(feed_start(&options, &link_.feed));
+}
+
+static void open_reader(int64_t after)
+{
+    open_reader_with(&chat_key, after);
 }
 
 static int link_up(void **state)
@@ -517,7 +523,7 @@ static void feed__shows_a_link_that_is_down_and_mends_it(void **state)
     (void)state;
     open_reader(0);
     assert_true(comes_true(is_up, 2000));
-    memcpy(address, link_.address, sizeof address);
+    memcpy(address, link_.asked, sizeof address);
     close_teller();
     assert_true(comes_true(is_down, 2000));
     assert_ok(feed_ready(link_.feed)); /* not yet for long */
@@ -530,11 +536,8 @@ static void feed__shows_a_link_that_is_down_and_mends_it(void **state)
 static void feed__is_refused_with_another_key(void **state)
 {
     (void)state;
-    struct key right = chat_key;
-    chat_key = other_key;
     say(3);
-    open_reader(0);
-    chat_key = right;
+    open_reader_with(&other_key, 0);
     const struct timespec pause = {.tv_nsec = 700000000};
     (void)nanosleep(&pause, NULL);
     assert_int_equal(heard(), 0);

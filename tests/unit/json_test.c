@@ -181,6 +181,26 @@ static void jw_text__every_character_comes_back(void **state)
     assert_true(slice_eq(got, buf_slice(&text)));
 }
 
+/* Texts are looked through in blocks: each place of a block, and what begins like a control but is none. */
+static void jw_text__escapes_in_every_place(void **state)
+{
+    static const uint8_t special[] = {'"', '\\', 0x01, 0x1F};
+
+    (void)state;
+    for (size_t at = 0; at < 20; at++) {
+        for (size_t i = 0; i < sizeof special; i++) {
+            AUTO(buf_done) struct buf out = {0};
+            uint8_t text[20] = "!#[] \x7F!#[] !#[] !#[]";
+            text[at] = special[i];
+            struct jw w = jw_start(&out);
+            jw_text(&w, NULL, SLICE(text));
+            assert_ok(jw_end(&w));
+            assert_int_equal(out.n, sizeof text + 2 + (special[i] < 0x20 ? 5 : 1));
+            assert_int_equal(out.p[1 + at], '\\');
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +210,7 @@ int main(void)
         cmocka_unit_test(json_get__reads_the_right_kind_only),
         cmocka_unit_test(jw__writes_every_kind),
         cmocka_unit_test(jw_text__every_character_comes_back),
+        cmocka_unit_test(jw_text__escapes_in_every_place),
     };
 
     json_setup();

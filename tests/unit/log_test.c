@@ -1,7 +1,9 @@
-/* Log lines: JSON, escaped, bounded, one write each. */
+/* Log lines: JSON, escaped, bounded, written at once or gathered. */
 #include "shared/service/log.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -136,6 +138,111 @@ static void log_note__carries_its_message(void **state)
     assert_text(j, "event", "stop");
 }
 
+/* Line ends that can be read now. */
+static int lines_out(void)
+{
+    char text[65536];
+    int n = 0;
+
+    for (ssize_t got; (got = read(ends[0], text, sizeof text)) > 0;)
+        for (ssize_t i = 0; i < got; i++)
+            n += text[i] == '\n';
+    return n;
+}
+
+static void wait_for_lines(int want)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+
+    for (int i = 0; i < 1000 && want > 0; i++) {
+        want -= lines_out();
+        (void)nanosleep(&pause, NULL);
+    }
+    assert_int_equal(want, 0);
+}
+
+static void log_start__gathers_for_a_moment(void **state)
+{
+    (void)state;
+    log_start();
+    log_note(LOG_INFO, "x", "1");
+    log_note(LOG_INFO, "x", "2");
+    assert_int_equal(lines_out(), 0);
+    wait_for_lines(2);
+    log_note(LOG_INFO, "x", "3");
+    wait_for_lines(1);
+    log_stop();
+    assert_int_equal(lines_out(), 0);
+}
+
+static void log_start__a_warning_takes_along_what_came_before(void **state)
+{
+    (void)state;
+    log_start();
+    log_note(LOG_INFO, "first", "1");
+    log_note(LOG_WARN, "second", "2");
+    char text[1024] = {0};
+    assert_true(read(ends[0], text, sizeof text - 1) > 0);
+    const char *first = strstr(text, "first"), *second = strstr(text, "second");
+    assert_true(first && second && first < second);
+    log_stop();
+}
+
+static void log_stop__writes_the_rest(void **state)
+{
+    (void)state;
+    log_stop(); /* was not started */
+    log_start();
+    log_note(LOG_INFO, "x", "1");
+    log_stop();
+    assert_int_equal(lines_out(), 1);
+    log_note(LOG_INFO, "x", "2");
+    assert_int_equal(lines_out(), 1);
+}
+
+enum { WRITERS = 4, LINES = 2000 };
+
+static void *write_lines(void *arg)
+{
+    char name[2] = {*(const char *)arg, 0};
+
+    for (int i = 0; i < LINES; i++)
+        log_note(i % 100 ? LOG_INFO : LOG_WARN, name, "%d", i);
+    return NULL;
+}
+
+/* Reads on until all writers have ended; checks that each writer's lines come whole, once and in order. */
+static void log_start__keeps_lines_whole_among_threads(void **state)
+{
+    static const char names[WRITERS] = "abcd";
+    pthread_t threads[WRITERS];
+    int next[WRITERS] = {0}, all = 0;
+
+    (void)state;
+    assert_int_equal(fcntl(ends[0], F_SETFL, 0), 0); /* reads wait */
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    FILE *in = fdopen(dup(ends[0]), "r");
+    assert_non_null(in);
+    log_start();
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_lines, (void *)(uintptr_t)&names[i]), 0);
+    for (char line[1024]; all < WRITERS * LINES && fgets(line, sizeof line, in); all++) {
+        AUTO(json_done) json_t *j = NULL;
+        struct slice event, message;
+        uint64_t n;
+        assert_ok(json_parse_object(slice_of(line, strlen(line) - 1), 2, &j));
+        assert_ok(json_get_text(j, "event", &event));
+        assert_ok(json_get_text(j, "message", &message));
+        assert_ok(parse_u64(message, LINES, &n));
+        assert_int_equal(n, next[event.p[0] - 'a']++);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    log_stop();
+    assert_int_equal(all, WRITERS * LINES);
+    assert_int_equal(fclose(in), 0);
+}
+
 static void log_level__parses_the_four_words_only(void **state)
 {
     enum log_level level;
@@ -166,6 +273,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(log_slice__cuts_long_values_between_characters, capture, release),
         cmocka_unit_test_setup_teardown(log_line__below_the_level_is_silent, capture, release),
         cmocka_unit_test_setup_teardown(log_note__carries_its_message, capture, release),
+        cmocka_unit_test_setup_teardown(log_start__gathers_for_a_moment, capture, release),
+        cmocka_unit_test_setup_teardown(log_start__a_warning_takes_along_what_came_before, capture, release),
+        cmocka_unit_test_setup_teardown(log_stop__writes_the_rest, capture, release),
+        cmocka_unit_test_setup_teardown(log_start__keeps_lines_whole_among_threads, capture, release),
         cmocka_unit_test(log_level__parses_the_four_words_only),
         cmocka_unit_test(op_id__is_fresh_each_time),
     };

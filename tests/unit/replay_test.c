@@ -233,14 +233,20 @@ static off_t size_of(const char *path)
     return st.st_size;
 }
 
+/* What crash() leaves: a clock and two records, then room. */
+#define CRASH_END (3 * 64)
+
 static void replay_open__torn_tail_costs_the_last_record_only(void **state)
 {
     (void)state;
-    for (off_t cut = 1; cut <= 64; cut += 7) {
+    for (off_t cut = 1; cut <= 64; cut++) {
         const char *path = tempdir_file(&dir, "journal");
         (void)unlink(path);
         crash(path, REPLAY_JOURNAL, true);
-        assert_int_equal(truncate(path, size_of(path) - cut), 0);
+        off_t room = size_of(path);
+        assert_true(room > CRASH_END);
+        assert_int_equal(truncate(path, CRASH_END - cut), 0);
+        assert_int_equal(truncate(path, cut % 2 ? room : CRASH_END - cut), 0); /* with zeros behind, and without */
         struct replay *r = open_file(path, REPLAY_JOURNAL, NOW, false);
         assert_int_equal(replay_count(r), 1);
         assert_rc(show(r, 1, 1, UNTIL, NOW), RC_REPEAT);
@@ -250,6 +256,73 @@ static void replay_open__torn_tail_costs_the_last_record_only(void **state)
         assert_int_equal(replay_count(r), 2);
         assert_ok(replay_close(r));
     }
+}
+
+/* Writes over a part of the file. */
+static void overwrite(const char *path, off_t at, struct slice with)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, with.p, with.n, at), with.n);
+    assert_int_equal(close(fd), 0);
+}
+
+static void replay_open__passes_over_what_never_reached_the_disk(void **state)
+{
+    static const uint8_t zeros[64];
+    (void)state;
+    const char *path = tempdir_file(&dir, "journal");
+
+    crash(path, REPLAY_JOURNAL, true);
+    overwrite(path, 64, SLICE(zeros));
+    struct replay *r = open_file(path, REPLAY_JOURNAL, NOW, false);
+    assert_int_equal(replay_count(r), 1);
+    assert_rc(show(r, 1, 2, NOW + 50000, NOW), RC_REPEAT);
+    assert_ok(replay_close(r));
+    overwrite(path, 0, SLICE(zeros)); /* but the head was synced: without it this is another file */
+    struct replay *none = NULL;
+    bool clean;
+    assert_rc(replay_open(path, REPLAY_JOURNAL, NOW, &none, &clean), RC_IO);
+}
+
+static void replay_open__a_record_without_its_kind_is_none(void **state)
+{
+    static const uint8_t zero[1];
+    (void)state;
+    const char *path = tempdir_file(&dir, "journal");
+
+    crash(path, REPLAY_JOURNAL, true);
+    overwrite(path, CRASH_END - 64, SLICE(zero)); /* the kind is stored last */
+    struct replay *r = open_file(path, REPLAY_JOURNAL, NOW, false);
+    assert_int_equal(replay_count(r), 1);
+    assert_ok(replay_close(r));
+}
+
+static void replay_check__goes_on_in_a_further_window(void **state)
+{
+    enum { N = 3000 };
+    (void)state;
+    const char *path = tempdir_file(&dir, "journal");
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct replay *r = NULL;
+        bool clean, ok = replay_open(path, REPLAY_JOURNAL, NOW, &r, &clean) == RC_OK;
+        for (uint32_t i = 0; ok && i < N; i++)
+            ok = show(r, 1, i, UNTIL, NOW) == RC_OK;
+        _exit(ok ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    struct replay *r = open_file(path, REPLAY_JOURNAL, NOW, false);
+    assert_int_equal(replay_count(r), N);
+    for (uint32_t i = 0; i < N; i++)
+        assert_rc(show(r, 1, i, UNTIL, NOW), RC_REPEAT);
+    assert_ok(replay_close(r));
+    assert_int_equal(size_of(path), 64 * (N + 2)); /* an orderly stop leaves no room behind */
 }
 
 static void replay_open__something_behind_the_end_is_no_orderly_stop(void **state)
@@ -356,22 +429,23 @@ static void replay_check__refuses_when_the_journal_cannot_be_written(void **stat
 
     assert_true(child >= 0);
     if (child == 0) {
-        /* room for two records behind the head, and for a part of the third */
-        const struct rlimit limit = {64 * 3 + 10, 64 * 3 + 10};
         struct replay *r = NULL;
         bool clean;
         (void)signal(SIGXFSZ, SIG_IGN);
-        bool ok = replay_open(path, REPLAY_JOURNAL, NOW, &r, &clean) == RC_OK && setrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-                  show(r, 1, 1, UNTIL, NOW) == RC_OK && show(r, 1, 2, UNTIL, NOW) == RC_OK &&
-                  show(r, 1, 3, UNTIL, NOW) == RC_IO && show(r, 1, 3, UNTIL, NOW) == RC_IO &&
-                  show(r, 1, 2, UNTIL, NOW) == RC_REPEAT && replay_count(r) == 2;
+        bool ok = replay_open(path, REPLAY_JOURNAL, NOW, &r, &clean) == RC_OK && show(r, 1, 0, UNTIL, NOW) == RC_OK;
+        const struct rlimit limit = {(rlim_t)size_of(path), (rlim_t)size_of(path)}; /* the room of now, and no more */
+        uint32_t n = 1, room = (uint32_t)(limit.rlim_cur / 64 - 1);
+        ok = ok && setrlimit(RLIMIT_FSIZE, &limit) == 0;
+        while (ok && n < room)
+            ok = show(r, 1, n++, UNTIL, NOW) == RC_OK;
+        ok = ok && show(r, 1, n, UNTIL, NOW) == RC_IO && show(r, 1, n, UNTIL, NOW) == RC_IO &&
+             show(r, 1, n - 1, UNTIL, NOW) == RC_REPEAT && replay_count(r) == n;
         _exit(ok ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    assert_int_equal(size_of(path), 64 * 3); /* the part was cut off again */
     struct replay *r = open_file(path, REPLAY_JOURNAL, NOW, false);
-    assert_int_equal(replay_count(r), 2);
+    assert_int_equal(replay_count(r), size_of(path) / 64 - 1); /* all that was accepted */
     assert_ok(replay_close(r));
 }
 
@@ -435,6 +509,9 @@ int main(void)
         TEST(replay_open__a_journal_survives_sigkill),
         TEST(replay_open__a_crash_after_an_orderly_stop_shows),
         TEST(replay_open__torn_tail_costs_the_last_record_only),
+        TEST(replay_open__passes_over_what_never_reached_the_disk),
+        TEST(replay_open__a_record_without_its_kind_is_none),
+        TEST(replay_check__goes_on_in_a_further_window),
         TEST(replay_open__something_behind_the_end_is_no_orderly_stop),
         TEST(replay_open__refuses_a_damaged_file),
         TEST(replay_open__refuses_another_file),

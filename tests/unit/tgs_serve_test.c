@@ -272,16 +272,18 @@ static void serve__refuses_a_repeat_that_was_dressed_up(void **state)
     assert_rc(serve(&ticket, &whole, "chat", NULL), RC_REPEAT);
 }
 
-static void serve__refuses_a_ticket_that_filled_its_share_and_no_other(void **state)
+static void serve__refuses_a_client_who_filled_his_share_and_no_other(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < REPLAY_PER_OWNER_MAX; i++) {
         uint8_t digest[SHA256_LEN] = {0};
         put_u32be(digest, i);
-        assert_ok(replay_check(env.replay, tgt.id, digest, NOW + 600, NOW));
+        assert_ok(replay_check(env.replay, tgt.client_id, digest, NOW + 600, NOW));
     }
     assert_rc(ask(), RC_RATE_LIMITED);
-    fill_tgt(ETYPE_AES128_CBC);
+    assert_ok(random_bytes(tgt.id, ID_LEN)); /* another TGT is no way around it */
+    assert_rc(ask(), RC_RATE_LIMITED);
+    fill_tgt(ETYPE_AES128_CBC); /* of somebody else */
     assert_ok(ask());
 }
 
@@ -385,7 +387,7 @@ int main(void)
         TEST(serve__refuses_tickets_of_before_a_crash),
         TEST(serve__accepts_an_authenticator_once),
         TEST(serve__refuses_a_repeat_that_was_dressed_up),
-        TEST(serve__refuses_a_ticket_that_filled_its_share_and_no_other),
+        TEST(serve__refuses_a_client_who_filled_his_share_and_no_other),
         TEST(serve__knows_services_only),
         TEST(serve__tells_of_services_only_who_is_authenticated),
         TEST(grant_post__reads_forms_and_json),

@@ -36,7 +36,7 @@ class Chat:
     """
 
     def __init__(self, realm, ticket, greet=True, extensions=False, path="/chat", origin=None, headers=None,
-                 **login):
+                 subprotocols=None, **login):
         self.realm, self.ticket, self.user, self.key = realm, ticket, ticket.user, ticket.key
         self.extensions = extensions
         self.inbox, self.changed = [], threading.Condition()
@@ -47,6 +47,7 @@ class Chat:
 
         async def connect():
             return await websockets.connect(f"ws://{host}:{port}{path}", origin=origin, extra_headers=headers,
+                                            subprotocols=subprotocols,
                                             compression=None, ping_interval=None, max_size=2 << 20, max_queue=None,
                                             close_timeout=2)
         self.ws = run(connect())

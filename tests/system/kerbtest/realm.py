@@ -145,7 +145,7 @@ class Realm:
     def write_config(self, config):
         c = configparser.ConfigParser(interpolation=None)
         c.read_dict({"realm": {"name": self.name}, **{n: {"listen": "127.0.0.1:0"} for n in NAMES},
-                     "log": {"level": "debug"}})
+                     "log": {"level": "debug"}, "policy": {"pbkdf2_iterations": 200000}})
         inner = {n: f"127.0.0.1:{free_port()}" for n in NAMES}  # the others must know them before they are open
         for name, port in inner.items():
             c.set(name, "inner", port)
