@@ -58,7 +58,7 @@ static enum rc key_is_proved(const struct as_env *env, struct as_job *job)
     enum rc rc = open_proof(env, job);
     if (job->found.why != RC_OK)
         return job->found.why;
-    job->stamp_s = sealed_time(job->stamp_s);
+    job->stamp_s = time_bounded(job->stamp_s);
     job->has_stamp = rc == RC_OK;
     return rc == RC_MODIFIED || rc == RC_MALFORMED ? RC_BAD_PREAUTH : rc;
 }

@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "chat/edge/edge.h"
+#include "shared/db/db.h"
 #include "shared/service/lifecycle.h"
 #include "shared/service/log.h"
+#include "shared/service/ops.h"
 
 struct daemon {
     struct conf conf;
@@ -18,6 +20,7 @@ struct daemon {
     struct envelope_key open_key;
     struct keytab_file *keytab;
     struct chat_store *store;
+    struct ops *ops;
     struct chat *chat;
     struct wire *wire;
     struct edge *edge;
@@ -55,6 +58,22 @@ static int open_state(struct daemon *d)
     return rc == RC_OK ? 0 : fail(d->keytab_path, rc_text(rc));
 }
 
+static int open_ops(struct daemon *d, int64_t start_s)
+{
+    AUTO(buf_done) struct buf error = {0};
+    const struct ops_options options = {
+        .conf = &d->conf,
+        .daemon = "kerb-chat",
+        .folder = "chat",
+        .audit_key = master_audit_key,
+        .audit_key_ctx = chat_store_sqlite_master(d->store),
+        .now_s = start_s,
+    };
+
+    enum rc rc = ops_open(&options, &d->ops, &error);
+    return rc == RC_OK ? 0 : fail_with("start", buf_cstr(&error), rc);
+}
+
 static int make_chat(struct daemon *d)
 {
     const struct conf *c = &d->conf;
@@ -88,6 +107,7 @@ static int open_wire(struct daemon *d, int64_t start_s)
         .keytab = d->keytab,
         .state_dir = d->dir,
         .started_s = start_s,
+        .gate = ops_gate(d->ops),
     };
 
     enum rc rc = wire_open(&options, &d->wire);
@@ -99,7 +119,14 @@ static int open_edge(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
     const struct edge_options options = {
-        .conf = &d->conf, .chat = d->chat, .wire = d->wire, .store = d->store, .keytab_path = d->keytab_path, .keytab = d->keytab};
+        .conf = &d->conf,
+        .chat = d->chat,
+        .wire = d->wire,
+        .store = d->store,
+        .ops = d->ops,
+        .keytab_path = d->keytab_path,
+        .keytab = d->keytab,
+    };
 
     lifecycle_wait_second(start_s);
     enum rc rc = edge_open(&options, &d->edge, &error);
@@ -110,15 +137,17 @@ static int serve(struct daemon *d)
 {
     const int64_t start_s = clock_s();
 
-    if (open_state(d) != 0 || make_chat(d) != 0 || open_wire(d, start_s) != 0 || open_edge(d, start_s) != 0)
+    if (open_state(d) != 0 || open_ops(d, start_s) != 0 || make_chat(d) != 0 || open_wire(d, start_s) != 0 ||
+        open_edge(d, start_s) != 0)
         return 1;
     enum rc rc = edge_run(d->edge);
     return rc == RC_OK ? 0 : fail("loop", rc_text(rc));
 }
 
-/* The store goes first: its thread must not wake a loop that is gone. */
+/* The store goes before the loop: its thread must not wake one that is gone. The audit goes before its master key. */
 static int finish(struct daemon *d, int status)
 {
+    ops_close(d->ops);
     if (d->store)
         d->store->ops->stop(d->store);
     edge_close(d->edge);

@@ -25,7 +25,7 @@ static enum rc read_authenticator(const json_t *j, struct tgs_job *job)
 
     TRY(sealed_text(j, "client", NAME_MAX_BYTES, &client));
     TRY(json_get_int(j, "time", &job->authenticator.time_s));
-    job->authenticator.time_s = sealed_time(job->authenticator.time_s);
+    job->authenticator.time_s = time_bounded(job->authenticator.time_s);
     TRY(sealed_bytes(j, "nonce", nonce, sizeof nonce));
     TRY(name_parse(client, &job->authenticator.client));
     return memcmp(nonce, job->req->sealed.nonce, sizeof nonce) == 0 ? RC_OK : RC_MODIFIED;

@@ -246,3 +246,8 @@ enum rc chat_store_sqlite_open(const struct conf *conf, struct envelope_key *ret
     s = NULL;
     return RC_OK;
 }
+
+struct master *chat_store_sqlite_master(struct chat_store *base)
+{
+    return ((struct sqlite_store *)base)->master;
+}

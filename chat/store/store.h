@@ -43,4 +43,8 @@ struct conf;
 MUST enum rc chat_store_sqlite_open(const struct conf *conf, struct envelope_key *ret_open_key, struct chat_store **ret,
                                     struct buf *error);
 
+/* The store's master key, for the audit log; lives until stop. */
+struct master;
+struct master *chat_store_sqlite_master(struct chat_store *s);
+
 #endif

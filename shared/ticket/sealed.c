@@ -76,11 +76,6 @@ enum rc sealed_open(const struct key *key, enum label label, const struct envelo
     return rc == RC_MALFORMED ? RC_MODIFIED : rc;
 }
 
-int64_t sealed_time(int64_t time_s)
-{
-    return time_s < 0 ? 0 : time_s > UINT32_MAX ? UINT32_MAX : time_s;
-}
-
 enum rc sealed_reply(const struct key *key, enum label label, const struct envelope_aad *aad, struct slice plain,
                      struct buf *out)
 {

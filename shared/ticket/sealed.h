@@ -34,9 +34,6 @@ MUST enum rc sealed_body(const json_t *request, struct slice *ret_text, json_t *
 MUST enum rc sealed_open(const struct key *key, enum label label, const struct envelope_aad *aad, struct slice text,
                          json_t **ret);
 
-/* A client's clock may show anything: cut so that no sum with it overflows. */
-int64_t sealed_time(int64_t time_s);
-
 /* Appends {"v":1,"reply":E}, the whole body of an answer. Errors: BAD_ETYPE, CRYPTO, NO_MEMORY. */
 MUST enum rc sealed_reply(const struct key *key, enum label label, const struct envelope_aad *aad, struct slice plain,
                           struct buf *out);
