@@ -69,6 +69,11 @@ MUST enum rc cmd_service_rotate(struct admin *a);
 MUST enum rc cmd_service_purge(struct admin *a);
 MUST enum rc cmd_keytab_list(struct admin *a);
 MUST enum rc cmd_keytab_export(struct admin *a);
+MUST enum rc cmd_mkey_list(struct admin *a);
+MUST enum rc cmd_mkey_add(struct admin *a);
+MUST enum rc cmd_mkey_use(struct admin *a);
+MUST enum rc cmd_mkey_rewrap(struct admin *a);
+MUST enum rc cmd_mkey_purge(struct admin *a);
 MUST enum rc cmd_check(struct admin *a);
 MUST enum rc cmd_config(struct admin *a);
 

@@ -4,7 +4,7 @@
  * Looked at: the configuration; owner and mode of each directory and file; versions of the databases; that every sealed
  * row opens; that the TGS's keytab and the AS agree on the TGS's keys, and the chat's keytab and the TGS on the chat's.
  */
-#include "admin/admin.h"
+#include "admin/mkey.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +17,7 @@ struct check {
     struct buf *text; /* the problems for a person, */
     struct jw w;      /* and for a script */
     size_t n;
+    struct buf notes; /* what is no problem */
 };
 
 static enum rc problem(struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -258,14 +259,73 @@ static enum rc check_tgs(struct check *c)
     return check_service_keys(c, s, chat, as);
 }
 
-static enum rc check_chat(struct check *c)
-{
-    AUTO(master_done) struct master *m = NULL;
-    AUTO(str_done) char *path = NULL;
+/* --- master keys --- */
 
-    TRY(conf_path(&c->a->conf, ADMIN_CHAT_MASTER, &path));
-    enum rc rc = master_load(path, &c->a->conf.realm, &m);
-    return rc == RC_OK ? RC_OK : problem(c, "%s: %s", path, rc_text(rc));
+static enum rc note(struct check *c, const char *daemon, uint32_t current, const struct sealed_counts *counts)
+{
+    jw_open(&c->w, daemon, '{');
+    jw_int(&c->w, "seals", current);
+    jw_open(&c->w, "rows", '{');
+    for (size_t i = 0; i < counts->n; i++) {
+        char kvno[16];
+        (void)snprintf(kvno, sizeof kvno, "%u", counts->version[i].kvno);
+        jw_int(&c->w, kvno, (int64_t)counts->version[i].rows);
+        if (counts->version[i].kvno != current)
+            TRY(buf_printf(&c->notes, "master key of %s: version %u seals, %llu rows lie under version %u\n", daemon,
+                           current, (unsigned long long)counts->version[i].rows, counts->version[i].kvno));
+    }
+    jw_close(&c->w, '}');
+    jw_close(&c->w, '}');
+    return RC_OK;
+}
+
+/* Whether every version that a row lies under is there. */
+static enum rc check_versions(struct check *c, const char *daemon, const struct master_list *l,
+                              struct sealed_counts *counts)
+{
+    for (size_t i = 0; i < counts->n; i++) {
+        bool found = false;
+        for (size_t j = 0; j < l->n; j++)
+            found = found || l->version[j].kvno == counts->version[i].kvno;
+        if (!found)
+            TRY(problem(c, "%s: %llu rows lie under version %u of the master key, which is not here", daemon,
+                        (unsigned long long)counts->version[i].rows, counts->version[i].kvno));
+    }
+    return RC_OK;
+}
+
+static enum rc look_at_master(struct check *c, const char *daemon, struct master_list *l, struct sealed_counts *counts)
+{
+    AUTO(master_place_done) struct master_place place = {0};
+    AUTO(mkey_rows_done) struct mkey_rows rows = {0};
+
+    TRY(master_place_of(&c->a->conf, daemon, &place));
+    TRY(master_list(&place, l));
+    TRY(mkey_rows_open(c->a, daemon, DB_READ, &rows));
+    return mkey_count(&rows, counts);
+}
+
+static enum rc check_masters(struct check *c)
+{
+    struct master_list l[MKEY_DAEMONS];
+    struct sealed_counts counts[MKEY_DAEMONS] = {0};
+    bool known[MKEY_DAEMONS];
+
+    for (size_t i = 0; i < MKEY_DAEMONS; i++) {
+        enum rc rc = look_at_master(c, mkey_daemons[i], &l[i], &counts[i]);
+        known[i] = rc == RC_OK;
+        if (known[i])
+            TRY(check_versions(c, mkey_daemons[i], &l[i], &counts[i]));
+        else if (strcmp(mkey_daemons[i], "chat") == 0) /* the others have told already */
+            TRY(problem(c, "%s/chat: %s", c->a->conf.realm_state, rc_text(rc)));
+    }
+    jw_close(&c->w, ']');
+    jw_open(&c->w, "master", '{');
+    for (size_t i = 0; i < MKEY_DAEMONS; i++)
+        if (known[i])
+            TRY(note(c, mkey_daemons[i], master_list_current(&l[i], clock_s()), &counts[i]));
+    jw_close(&c->w, '}');
+    return RC_OK;
 }
 
 /* --- the command --- */
@@ -277,8 +337,7 @@ static enum rc look(struct check *c)
     TRY(check_files(c));
     TRY(check_as(c));
     TRY(check_tgs(c));
-    TRY(check_chat(c));
-    jw_close(&c->w, ']');
+    TRY(check_masters(c)); /* closes the list of problems */
     jw_bool(&c->w, "ok", c->n == 0);
     jw_close(&c->w, '}');
     return RC_OK;
@@ -290,6 +349,7 @@ static enum rc show(struct check *c)
         return admin_print_json(c->a, &c->w);
     if (c->n == 0)
         TRY(buf_text(c->text, "all is well\n"));
+    TRY(buf_add(c->text, buf_slice(&c->notes)));
     return admin_print(c->a, c->text);
 }
 
@@ -302,6 +362,7 @@ enum rc cmd_check(struct admin *a)
     enum rc rc = look(&c);
     if (rc == RC_OK)
         rc = show(&c);
+    buf_done(&c.notes);
     if (rc != RC_OK || c.n == 0)
         return rc;
     return admin_fail(a, RC_BAD_CONFIG, "%zu problem%s", c.n, c.n == 1 ? "" : "s");

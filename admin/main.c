@@ -74,6 +74,11 @@ static const struct command commands[] = {
     {"service purge",  "NAME",    0,                             0,            "delete its old keys under which no ticket can live", cmd_service_purge},
     {"keytab list",    "FILE",    0,                             0,            "show what a keytab holds, without the keys",       cmd_keytab_list},
     {"keytab export",  "SERVICE", BIT(OPT_OUT) | BIT(OPT_FORCE), BIT(OPT_OUT), "write a service's keys to a keytab",               cmd_keytab_export},
+    {"mkey list",      "DAEMON",  0,                             0,            "show the versions of a daemon's master key and what is sealed under each (as, tgs, chat)", cmd_mkey_list},
+    {"mkey add",       "DAEMON",  0,                             0,            "make the next version; it seals nothing yet",      cmd_mkey_add},
+    {"mkey use",       "DAEMON",  0,                             0,            "let the newest version seal from now on",          cmd_mkey_use},
+    {"mkey rewrap",    "DAEMON",  0,                             0,            "seal anew what lies under older versions",         cmd_mkey_rewrap},
+    {"mkey purge",     "DAEMON",  0,                             0,            "remove older versions, when nothing lies under them", cmd_mkey_purge},
     {"check",          NULL,      0,                             0,            "look for what is wrong with the state",            cmd_check},
     {"config",         NULL,      PRINT_BITS,                    PRINT_BITS,   "print all keys of kerb.conf",                      cmd_config},
 };

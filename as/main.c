@@ -19,6 +19,8 @@
 #include "as/unlock.h"
 #include "shared/service/lifecycle.h"
 #include "shared/service/metrics_get.h"
+#include "shared/unseal/audit_key.h"
+#include "shared/unseal/watch.h"
 
 #define DAEMON   "kerb-as"
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
@@ -27,6 +29,7 @@ struct daemon {
     struct conf conf;
     struct pool stores, writers;
     struct keytab_file *keys; /* of our own services; NULL: none */
+    struct master_watch master;
     struct proxy_list proxies;
     struct as_env env;
     struct http_route routes[4];
@@ -34,6 +37,7 @@ struct daemon {
     struct as_feed feed;
     struct inner_route inner_routes[2];
     struct ops *ops;
+    struct master *audit_master; /* of the thread that writes the audit log */
     struct as_unlocks unlocks;
     struct inner *inner;
 };
@@ -80,22 +84,22 @@ static int open_stores(struct daemon *d)
     return 0;
 }
 
-/* Behind the stores: the audit log is under their master key, which is the one of the pool's handles. */
 static int open_ops(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
-    struct as_store *s = pool_take(&d->stores);
+    enum rc rc = master_of(&d->conf, "as", &d->audit_master);
+    if (rc != RC_OK)
+        return fail("master key", rc_text(rc));
     const struct ops_options options = {
         .conf = &d->conf,
         .daemon = DAEMON,
         .folder = "as",
         .audit_key = master_audit_key,
-        .audit_key_ctx = as_store_master(s),
+        .audit_key_ctx = d->audit_master,
         .now_s = start_s,
     };
 
-    pool_put(&d->stores, s);
-    enum rc rc = ops_open(&options, &d->ops, &error);
+    rc = ops_open(&options, &d->ops, &error);
     if (rc != RC_OK)
         return fail("start", error.n ? buf_cstr(&error) : rc_text(rc));
     d->env.gate = ops_gate(d->ops);
@@ -164,6 +168,9 @@ static int prepare(struct daemon *d, int64_t start_s)
         return fail("start", rc_text(rc));
     if (open_stores(d) != 0 || open_ops(d, start_s) != 0)
         return 1;
+    rc = master_watch_open(&d->conf, "as", &d->master);
+    if (rc != RC_OK)
+        return fail("master key", rc_text(rc));
     return open_services(d, start_s) != 0 ? 1 : open_replay(d, start_s);
 }
 
@@ -263,6 +270,7 @@ static void each_second(struct daemon *d, bool force)
     pool_put(&d->stores, s);
     ops_second(d->ops);
     look_at_keytab(d, force);
+    master_watch_look(&d->master);
 }
 
 static int serve(struct daemon *d)
@@ -276,7 +284,7 @@ static int serve(struct daemon *d)
         return 1;
     tell_listening(d);
     log_start();
-    /* users and TGS keys are read from the database: only the keytab is looked at */
+    /* users and TGS keys are read from the database: only the keytab and the master key are looked at */
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
         each_second(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
@@ -289,14 +297,16 @@ static int serve(struct daemon *d)
 
 static int finish(struct daemon *d, int status)
 {
-    close_inner(d);    /* once more, where the start failed */
-    ops_close(d->ops); /* before the master key goes */
+    close_inner(d); /* once more, where the start failed */
+    ops_close(d->ops);
+    master_free(d->audit_master);
     enum rc rc = replay_close(d->env.replay);
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         as_store_close(s);
     for (void *s; (s = pool_drain(&d->writers)) != NULL;)
         as_store_close(s);
     pool_done(&d->stores);
+    master_watch_done(&d->master);
     pool_done(&d->writers);
     ap_close(d->env.changepw);
     ap_close(d->env.admin);

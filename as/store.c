@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shared/base/file.h"
+#include "shared/unseal/place.h"
 
 static const char *const migrations[] = {
     "CREATE TABLE principal ("
@@ -120,15 +121,13 @@ static enum rc check_decoy(struct as_store *s)
 static enum rc open_parts(struct as_store *s, const struct conf *conf, enum db_mode mode)
 {
     AUTO(str_done) char *dir = NULL;
-    AUTO(str_done) char *master = NULL;
     AUTO(str_done) char *file = NULL;
 
     TRY(conf_path(conf, "as", &dir));
-    TRY(conf_path(conf, "as/master.key", &master));
     TRY(conf_path(conf, "as/as.db", &file));
     s->iterations = (uint32_t)conf->policy_pbkdf2_iterations;
     TRY(dir_check_private(dir));
-    TRY(master_load(master, &conf->realm, &s->master));
+    TRY(master_of(conf, "as", &s->master));
     TRY(db_open(file, &schema, mode, &s->db));
     for (int i = 0; i < ST_COUNT; i++)
         TRY(db_prepare(&s->db, statements[i], &s->st[i]));
@@ -170,11 +169,6 @@ void as_store_done(struct as_store **s)
 const char *as_store_error(const struct as_store *s)
 {
     return db_error(&s->db);
-}
-
-struct master *as_store_master(const struct as_store *s)
-{
-    return s->master;
 }
 
 enum rc as_row_principal(sqlite3_stmt *st, struct as_principal *ret)

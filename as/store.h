@@ -17,7 +17,7 @@
 
 #include "shared/crypto/onecode.h"
 #include "shared/crypto/userkey.h"
-#include "shared/db/db.h"
+#include "shared/db/rewrap.h"
 #include "shared/service/conf.h"
 #include "shared/service/feed.h"
 
@@ -52,7 +52,6 @@ MUST enum rc as_store_open(const struct conf *conf, enum db_mode mode, struct as
 void as_store_close(struct as_store *s); /* accepts NULL */
 void as_store_done(struct as_store **s); /* for AUTO */
 const char *as_store_error(const struct as_store *s);
-struct master *as_store_master(const struct as_store *s); /* lives as long as the handle */
 
 /* Errors: NO_CLIENT. */
 MUST enum rc as_store_find(struct as_store *s, const struct name *name, struct as_principal *ret);
@@ -201,6 +200,9 @@ MUST enum rc as_store_feed(struct as_store *s, int64_t after, unsigned limit, in
 
 /* A number that differs when another connection has committed since. */
 MUST enum rc as_store_data_version(struct as_store *s, int64_t *ret);
+
+/* Its sealed columns, for a roll-over of the master key. Borrowed from s. */
+struct sealed_db as_store_sealed(struct as_store *s);
 
 /* Opens every sealed row once. Out: counts of rows read and of rows that do not open. */
 MUST enum rc as_store_verify(struct as_store *s, uint64_t *ret_rows, uint64_t *ret_bad);

@@ -21,7 +21,7 @@ const char *as_code_kind_name(enum as_code_kind kind)
     return (size_t)kind < ARRAY_LEN(kind_names) ? kind_names[kind] : "?";
 }
 
-static struct row_ref code_ref(const uint8_t id[ONECODE_ID_LEN], enum as_code_kind kind)
+struct row_ref as_code_ref(const uint8_t id[ONECODE_ID_LEN], enum as_code_kind kind)
 {
     return (struct row_ref){"code", slice_of(id, ONECODE_ID_LEN), kind_names[kind], 0};
 }
@@ -39,7 +39,7 @@ static enum rc insert_code(struct as_store *s, const uint8_t id[ONECODE_ID_LEN],
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_CODE_ADD];
     AUTO(buf_done) struct buf text = {0}, sealed = {0};
-    struct row_ref ref = code_ref(id, code->kind);
+    struct row_ref ref = as_code_ref(id, code->kind);
 
     TRY(code_text(code, key, &text));
     TRY(row_seal(s->master, &ref, buf_slice(&text), &sealed));
@@ -59,7 +59,7 @@ static enum rc open_row(const struct as_store *s, sqlite3_stmt *st, struct as_co
 
     if (id.n != ONECODE_ID_LEN || kind < 0 || kind >= (int64_t)ARRAY_LEN(kind_names))
         return RC_BAD_ROW;
-    struct row_ref ref = code_ref(id.p, (enum as_code_kind)kind);
+    struct row_ref ref = as_code_ref(id.p, (enum as_code_kind)kind);
     enum rc rc = row_open(s->master, &ref, db_blob(st, 3), &text);
     if (rc == RC_MODIFIED || rc == RC_NO_KVNO)
         return RC_BAD_ROW;

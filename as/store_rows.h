@@ -66,6 +66,7 @@ struct as_key_room {
 };
 struct row_ref as_key_ref(const struct as_principal *p, enum etype etype, uint32_t kvno, struct as_key_room *room);
 struct row_ref as_tgs_key_ref(uint32_t kvno);
+struct row_ref as_code_ref(const uint8_t id[ONECODE_ID_LEN], enum as_code_kind kind);
 
 /*
  * A sealed key, with ret_params (not NULL) also what follows it in a sealed user key's row: salt and iterations.

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "chat/edge/edge.h"
-#include "shared/db/db.h"
 #include "shared/service/lifecycle.h"
 #include "shared/service/log.h"
 #include "shared/service/ops.h"
@@ -17,10 +16,11 @@ struct daemon {
     struct conf conf;
     struct name service;
     char *dir, *keytab_path;
-    struct envelope_key open_key;
+    struct master_watch master; /* of the loop: seals and opens the texts of open rooms */
     struct keytab_file *keytab;
     struct chat_store *store;
     struct ops *ops;
+    struct master *audit_master; /* of the thread that writes the audit log */
     struct chat *chat;
     struct wire *wire;
     struct edge *edge;
@@ -43,6 +43,12 @@ static enum rc chat_random(void *ctx, void *p, size_t n)
     return random_bytes(p, n);
 }
 
+static const struct envelope_key *open_key(void *ctx, uint32_t kvno)
+{
+    const struct daemon *d = ctx;
+    return master_key(d->master.master, LABEL_MESSAGE, kvno);
+}
+
 /* What lies in STATE/chat: the keytab, the master key and the database. */
 static int open_state(struct daemon *d)
 {
@@ -51,7 +57,7 @@ static int open_state(struct daemon *d)
     if (conf_path(&d->conf, "chat", &d->dir) != RC_OK ||
         conf_path(&d->conf, "chat/chat.keytab", &d->keytab_path) != RC_OK)
         return fail("start", rc_text(RC_NO_MEMORY));
-    enum rc rc = chat_store_sqlite_open(&d->conf, &d->open_key, &d->store, &error);
+    enum rc rc = chat_store_sqlite_open(&d->conf, &d->master, &d->store, &error);
     if (rc != RC_OK)
         return fail_with("store", buf_cstr(&error), rc);
     rc = keytab_file_open(d->keytab_path, &d->keytab);
@@ -61,16 +67,19 @@ static int open_state(struct daemon *d)
 static int open_ops(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
+    enum rc rc = master_of(&d->conf, "chat", &d->audit_master);
+    if (rc != RC_OK)
+        return fail_with("master key", NULL, rc);
     const struct ops_options options = {
         .conf = &d->conf,
         .daemon = "kerb-chat",
         .folder = "chat",
         .audit_key = master_audit_key,
-        .audit_key_ctx = chat_store_sqlite_master(d->store),
+        .audit_key_ctx = d->audit_master,
         .now_s = start_s,
     };
 
-    enum rc rc = ops_open(&options, &d->ops, &error);
+    rc = ops_open(&options, &d->ops, &error);
     return rc == RC_OK ? 0 : fail_with("start", buf_cstr(&error), rc);
 }
 
@@ -80,7 +89,8 @@ static int make_chat(struct daemon *d)
     const struct chat_env env = {
         .random = chat_random,
         .realm = c->realm,
-        .open_key = &d->open_key,
+        .open_key = open_key,
+        .ctx = d,
         .limits =
             {
                      .login_timeout_ms = c->chat_login_timeout * 1000,
@@ -124,6 +134,7 @@ static int open_edge(struct daemon *d, int64_t start_s)
         .wire = d->wire,
         .store = d->store,
         .ops = d->ops,
+        .master = &d->master,
         .keytab_path = d->keytab_path,
         .keytab = d->keytab,
     };
@@ -144,17 +155,18 @@ static int serve(struct daemon *d)
     return rc == RC_OK ? 0 : fail("loop", rc_text(rc));
 }
 
-/* The store goes before the loop: its thread must not wake one that is gone. The audit goes before its master key. */
+/* The store goes before the loop: its thread must not wake one that is gone. */
 static int finish(struct daemon *d, int status)
 {
     ops_close(d->ops);
+    master_free(d->audit_master);
     if (d->store)
         d->store->ops->stop(d->store);
     edge_close(d->edge);
     wire_close(d->wire);
     chat_free(d->chat);
     keytab_file_close(d->keytab);
-    envelope_key_done(&d->open_key);
+    master_watch_done(&d->master);
     str_done(&d->keytab_path);
     str_done(&d->dir);
     return status;

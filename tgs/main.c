@@ -16,6 +16,8 @@
 #include "shared/service/lifecycle.h"
 #include "shared/service/metrics_get.h"
 #include "shared/service/ops.h"
+#include "shared/unseal/audit_key.h"
+#include "shared/unseal/watch.h"
 #include "tgs/feed.h"
 #include "tgs/grant.h"
 
@@ -25,6 +27,7 @@
 struct daemon {
     struct conf conf;
     struct pool stores;
+    struct master_watch master;
     struct proxy_list proxies;
     struct tgs_env env;
     struct tgs_feed feed;
@@ -32,6 +35,7 @@ struct daemon {
     struct inner *inner;
     struct inner_route inner_routes[2];
     struct ops *ops;
+    struct master *audit_master; /* of the thread that writes the audit log */
     struct http_route routes[1];
     struct http *http;
     atomic_bool hurry; /* end without grace */
@@ -83,16 +87,19 @@ static int open_keys(struct daemon *d)
 static int open_ops(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
+    enum rc rc = master_of(&d->conf, "tgs", &d->audit_master);
+    if (rc != RC_OK)
+        return fail("master key", rc_text(rc));
     const struct ops_options options = {
         .conf = &d->conf,
         .daemon = DAEMON,
         .folder = "tgs",
         .audit_key = master_audit_key,
-        .audit_key_ctx = tgs_store_master(d->feed.writer),
+        .audit_key_ctx = d->audit_master,
         .now_s = start_s,
     };
 
-    enum rc rc = ops_open(&options, &d->ops, &error);
+    rc = ops_open(&options, &d->ops, &error);
     if (rc != RC_OK)
         return fail("start", error.n ? buf_cstr(&error) : rc_text(rc));
     d->env.gate = ops_gate(d->ops);
@@ -194,7 +201,8 @@ static int prepare(struct daemon *d, int64_t start_s)
         return fail("[proxy] trusted", rc_text(rc));
     if (open_stores(d) != 0 || open_keys(d) != 0 || open_ops(d, start_s) != 0)
         return 1;
-    return open_replay(d, start_s);
+    rc = master_watch_open(&d->conf, "tgs", &d->master);
+    return rc == RC_OK ? open_replay(d, start_s) : fail("master key", rc_text(rc));
 }
 
 static enum rc ready(void *ctx)
@@ -266,6 +274,7 @@ static void measure(struct daemon *d)
 static void each_second(struct daemon *d, bool force)
 {
     refresh_keys(d, force);
+    master_watch_look(&d->master);
     ops_second(d->ops);
     measure(d);
 }
@@ -296,7 +305,8 @@ static int serve(struct daemon *d)
 static int finish(struct daemon *d, int status)
 {
     stop_feeds(d); /* after a start that failed */
-    ops_close(d->ops); /* before the master key goes */
+    ops_close(d->ops);
+    master_free(d->audit_master);
     enum rc rc = replay_close(d->env.replay);
     tgs_epochs_free(d->env.epochs);
     tgs_store_close(d->feed.writer);
@@ -304,6 +314,7 @@ static int finish(struct daemon *d, int status)
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         tgs_store_close(s);
     pool_done(&d->stores);
+    master_watch_done(&d->master);
     keytab_file_close(d->env.keys);
     return rc == RC_OK ? status : fail("tgs/replay", rc_text(rc));
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shared/base/file.h"
+#include "shared/unseal/place.h"
 
 static const char *const migrations[] = {
     "CREATE TABLE service ("
@@ -80,14 +81,12 @@ static const char *const statements[ST_COUNT] = {
 static enum rc open_parts(struct tgs_store *s, const struct conf *conf, enum db_mode mode)
 {
     AUTO(str_done) char *dir = NULL;
-    AUTO(str_done) char *master = NULL;
     AUTO(str_done) char *file = NULL;
 
     TRY(conf_path(conf, "tgs", &dir));
-    TRY(conf_path(conf, "tgs/master.key", &master));
     TRY(conf_path(conf, "tgs/tgs.db", &file));
     TRY(dir_check_private(dir));
-    TRY(master_load(master, &conf->realm, &s->master));
+    TRY(master_of(conf, "tgs", &s->master));
     TRY(db_open(file, &schema, mode, &s->db));
     for (int i = 0; i < ST_COUNT; i++)
         TRY(db_prepare(&s->db, statements[i], &s->st[i]));
@@ -127,11 +126,6 @@ void tgs_store_done(struct tgs_store **s)
 const char *tgs_store_error(const struct tgs_store *s)
 {
     return db_error(&s->db);
-}
-
-struct master *tgs_store_master(const struct tgs_store *s)
-{
-    return s->master;
 }
 
 enum rc tgs_row_service(sqlite3_stmt *st, struct tgs_service *ret)

@@ -8,7 +8,7 @@
 #ifndef KERB_TGS_STORE_H
 #define KERB_TGS_STORE_H
 
-#include "shared/db/db.h"
+#include "shared/db/rewrap.h"
 #include "shared/service/conf.h"
 #include "shared/service/feed.h"
 
@@ -28,7 +28,6 @@ MUST enum rc tgs_store_open(const struct conf *conf, enum db_mode mode, struct t
 void tgs_store_close(struct tgs_store *s); /* accepts NULL */
 void tgs_store_done(struct tgs_store **s); /* for AUTO */
 const char *tgs_store_error(const struct tgs_store *s);
-struct master *tgs_store_master(const struct tgs_store *s); /* lives as long as the handle */
 
 /* Errors: NO_SERVICE. */
 MUST enum rc tgs_store_find(struct tgs_store *s, const struct name *name, struct tgs_service *ret);
@@ -89,6 +88,9 @@ MUST enum rc tgs_store_each(struct tgs_store *s, enum rc (*each)(void *ctx, cons
 
 /* All versions of a service's key, oldest first, added to a keytab. Errors: NO_SERVICE, EXISTS, BAD_ROW. */
 MUST enum rc tgs_store_export(struct tgs_store *s, const struct name *name, struct keytab *into);
+
+/* Its sealed columns, for a roll-over of the master key. Borrowed from s. */
+struct sealed_db tgs_store_sealed(struct tgs_store *s);
 
 /* Opens every sealed row once. Out: counts of rows read and of rows that do not open. */
 MUST enum rc tgs_store_verify(struct tgs_store *s, uint64_t *ret_rows, uint64_t *ret_bad);

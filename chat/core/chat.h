@@ -57,7 +57,11 @@ struct chat_env {
     enum rc (*random)(void *ctx, void *p, size_t n);
     void *ctx;
     struct name realm;
-    const struct envelope_key *open_key; /* master key, label "message": seals the texts of open rooms; outlives us */
+    /*
+     * What seals the texts of open rooms: master key, label "message", of that version; 0: the one that seals now,
+     * which is always there. NULL: not here. Borrowed until the next call.
+     */
+    const struct envelope_key *(*open_key)(void *ctx, uint32_t kvno);
     struct chat_limits limits;
 };
 
@@ -231,5 +235,12 @@ struct chat_counts {
 void chat_count(const struct chat *chat, struct chat_counts *ret);
 size_t chat_rooms(const struct chat *chat);
 size_t chat_connections(const struct chat *chat);
+
+/*
+ * What a message's envelope is bound to: sender, room, and epoch | seq | mid | time. The parts of *ret are borrowed;
+ * context holds one of them. Errors: NO_MEMORY.
+ */
+MUST enum rc chat_message_aad(const struct name *realm, const uint8_t uid[ID_LEN], const struct chat_message_row *row,
+                              struct buf *context, struct envelope_aad *ret);
 
 #endif

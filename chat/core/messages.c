@@ -4,26 +4,47 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What seals a room's next text. */
 static const struct envelope_key *key_of(const struct chat *chat, const struct chat_room *room)
 {
-    return room->threshold ? &room->key : chat->env.open_key;
+    return room->threshold ? &room->key : chat->env.open_key(chat->env.ctx, 0);
 }
 
-/* What a message's envelope is bound to: sender, room, and epoch | seq | mid | time. */
+/* What a text was sealed under; an open room's names its version. NULL: not here. */
+static const struct envelope_key *key_of_box(const struct chat *chat, const struct chat_room *room, struct slice box)
+{
+    uint32_t kvno;
+
+    if (room->threshold)
+        return &room->key;
+    if (envelope_kvno(box, &kvno) != RC_OK || kvno == 0)
+        return NULL;
+    return chat->env.open_key(chat->env.ctx, kvno);
+}
+
+enum rc chat_message_aad(const struct name *realm, const uint8_t uid[ID_LEN], const struct chat_message_row *row,
+                         struct buf *context, struct envelope_aad *ret)
+{
+    buf_reset(context);
+    TRY(buf_u32be(context, row->epoch));
+    TRY(buf_u64be(context, row->seq));
+    TRY(buf_add(context, SLICE(row->mid)));
+    TRY(buf_u64be(context, (uint64_t)row->time_s));
+    *ret = (struct envelope_aad){
+        .realm = name_slice(realm),
+        .client = name_slice(&row->sender),
+        .server = slice_of(uid, ID_LEN),
+        .context = buf_slice(context),
+    };
+    return RC_OK;
+}
+
 static struct envelope_aad message_aad(const struct chat *chat, const struct chat_room *room,
                                        const struct chat_message_row *row, struct buf *context)
 {
-    buf_reset(context);
-    must(buf_u32be(context, row->epoch));
-    must(buf_u64be(context, row->seq));
-    must(buf_add(context, SLICE(row->mid)));
-    must(buf_u64be(context, (uint64_t)row->time_s));
-    return (struct envelope_aad){
-        .realm = name_slice(&chat->env.realm),
-        .client = name_slice(&row->sender),
-        .server = SLICE(room->uid),
-        .context = buf_slice(context),
-    };
+    struct envelope_aad aad;
+    must(chat_message_aad(&chat->env.realm, room->uid, row, context, &aad));
+    return aad;
 }
 
 static struct chat_shown_message shown(const struct chat_message_row *row, struct slice text)
@@ -136,7 +157,8 @@ static const struct chat_shown_message *open_rows(struct chat *chat, const struc
     for (size_t i = 0; i < job->rows_n; i++) {
         const struct chat_message_row *row = &job->rows[i];
         struct envelope_aad aad = message_aad(chat, room, row, &context);
-        if (envelope_open(key_of(chat, room), &aad, buf_slice(&row->box), &text) != RC_OK)
+        const struct envelope_key *key = key_of_box(chat, room, buf_slice(&row->box));
+        if (!key || envelope_open(key, &aad, buf_slice(&row->box), &text) != RC_OK)
             continue;
         list[n] = shown(row, arena_copy(&chat->arena, buf_slice(&text)));
         list[n].from = arena_copy(&chat->arena, list[n].from);

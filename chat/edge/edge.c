@@ -105,6 +105,7 @@ static void each_second(uv_timer_t *timer)
     struct edge *e = timer->data;
 
     refresh_keys(e, false);
+    master_watch_look(e->o.master);
     measure(e);
     ops_second(e->o.ops);
     life_tick(e);

@@ -19,8 +19,9 @@ struct edge_options {
     struct wire *wire;
     struct chat_store *store;
     struct ops *ops;
-    const char *keytab_path;    /* where a next key that the feed brings is put */
-    struct keytab_file *keytab; /* looked at once a second, and on SIGHUP */
+    const char *keytab_path;     /* where a next key that the feed brings is put */
+    struct master_watch *master; /* looked at once a second */
+    struct keytab_file *keytab;  /* looked at once a second, and on SIGHUP */
 };
 
 /* What the loader of the configuration cannot know to be wrong. Errors: BAD_CONFIG (told in error). */

@@ -5,6 +5,7 @@
 #include "chat/store/sqlite.h"
 #include "shared/base/file.h"
 #include "shared/service/conf.h"
+#include "shared/unseal/watch.h"
 
 static enum rc take_id(sqlite3_stmt *st, int col, uint8_t *ret, size_t n)
 {
@@ -225,29 +226,26 @@ static void store_done(struct sqlite_store **s)
         store_stop(&(*s)->base);
 }
 
-enum rc chat_store_sqlite_open(const struct conf *conf, struct envelope_key *ret_open_key, struct chat_store **ret,
+enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,
                                struct buf *error)
 {
-    AUTO(str_done) char *dir = NULL, *key = NULL, *file = NULL;
+    AUTO(str_done) char *dir = NULL, *file = NULL;
+    AUTO(master_watch_done) struct master_watch master = {0};
     AUTO(store_done) struct sqlite_store *s = store_new();
 
     if (s == NULL)
         return RC_NO_MEMORY;
     TRY(conf_path(conf, "chat", &dir));
-    TRY(conf_path(conf, "chat/master.key", &key));
     TRY(conf_path(conf, "chat/chat.db", &file));
     TRY(told(dir_check_private(dir), error, dir, NULL));
-    TRY(told(master_load(key, &conf->realm, &s->master), error, key, NULL));
+    TRY(told(master_of(conf, "chat", &s->master), error, dir, "the master key"));
+    TRY(told(master_watch_open(conf, "chat", &master), error, dir, "the master key"));
     enum rc rc = open_file(s, file);
     if (rc != RC_OK)
         return told(rc, error, file, rc == RC_DB ? db_error(&s->db) : NULL);
-    TRY(told(master_derive(s->master, LABEL_MESSAGE, master_kvno(s->master), ret_open_key), error, key, NULL));
+    *ret_master = master;
+    master.master = NULL;
     *ret = &s->base;
     s = NULL;
     return RC_OK;
-}
-
-struct master *chat_store_sqlite_master(struct chat_store *base)
-{
-    return ((struct sqlite_store *)base)->master;
 }

@@ -9,6 +9,7 @@
 #define KERB_CHAT_STORE_STORE_H
 
 #include "chat/core/chat.h"
+#include "shared/unseal/watch.h"
 
 STAILQ_HEAD(chat_job_list, chat_job);
 
@@ -39,12 +40,8 @@ struct chat_store {
 #define CHAT_STORE_BATCH_MAX 1000 /* jobs in one transaction: bounds the time to the first acknowledgement */
 
 struct conf;
-/* Opens the SQLite engine. Out: ret_open_key - master key, label "message", for struct chat_env. */
-MUST enum rc chat_store_sqlite_open(const struct conf *conf, struct envelope_key *ret_open_key, struct chat_store **ret,
+/* Opens the SQLite engine. Out: ret_master - the master key once more, for the thread of the core; the caller's. */
+MUST enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,
                                     struct buf *error);
-
-/* The store's master key, for the audit log; lives until stop. */
-struct master;
-struct master *chat_store_sqlite_master(struct chat_store *s);
 
 #endif

@@ -119,6 +119,16 @@ static enum rc add_room(struct sqlite_store *s, struct chat_job *job)
     return RC_OK;
 }
 
+/* A text of an open room that was sealed before a roll-over and comes after its end would never open again. */
+static enum rc check_version(struct sqlite_store *s, struct slice box)
+{
+    uint32_t kvno;
+
+    if (envelope_kvno(box, &kvno) != RC_OK || kvno == 0)
+        return RC_OK; /* of a sealed room */
+    return master_key(s->master, LABEL_MESSAGE, kvno) ? RC_OK : RC_NO_KVNO;
+}
+
 static enum rc add_message(struct sqlite_store *s, struct chat_job *job)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_ADD_MESSAGE];
@@ -129,6 +139,7 @@ static enum rc add_message(struct sqlite_store *s, struct chat_job *job)
         return RC_NOT_FOUND;
     if (m->seq != room->head + 1)
         return RC_LIMIT;
+    TRY(check_version(s, buf_slice(&m->box)));
     TRY(db_bind_int(st, 1, room->row));
     TRY(db_bind_int(st, 2, (int64_t)m->seq));
     TRY(db_bind_int(st, 3, m->time_s));

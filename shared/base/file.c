@@ -21,11 +21,20 @@ static enum rc open_rc(void)
     return errno == ENOENT ? RC_NOT_FOUND : RC_IO;
 }
 
-static enum rc check_owner_and_mode(const struct stat *st, mode_t forbidden)
+static enum rc check_owner_and_mode(const struct stat *st, mode_t refused)
 {
     if (st->st_uid != geteuid() && st->st_uid != 0 && geteuid() != 0)
         return RC_UNSAFE_FILE;
-    return st->st_mode & forbidden ? RC_UNSAFE_FILE : RC_OK;
+    return st->st_mode & refused ? RC_UNSAFE_FILE : RC_OK;
+}
+
+static mode_t forbidden(enum file_safety safety, const struct stat *st)
+{
+    if (safety == FILE_TRUSTED)
+        return S_IWGRP | S_IWOTH;
+    if (safety == FILE_CREDENTIAL && st->st_uid == 0 && st->st_gid == 0)
+        return S_IWGRP | S_IXGRP | S_IRWXO;
+    return S_IRWXG | S_IRWXO;
 }
 
 enum rc file_read(const char *path, size_t max, enum file_safety safety, struct buf *ret)
@@ -39,7 +48,7 @@ enum rc file_read(const char *path, size_t max, enum file_safety safety, struct 
         return RC_IO;
     if (!S_ISREG(st.st_mode))
         return RC_UNSAFE_FILE;
-    TRY(check_owner_and_mode(&st, safety == FILE_PRIVATE ? S_IRWXG | S_IRWXO : S_IWGRP | S_IWOTH));
+    TRY(check_owner_and_mode(&st, forbidden(safety, &st)));
     if (st.st_size < 0 || (size_t)st.st_size > max)
         return RC_LIMIT;
     AUTO(buf_done) struct buf content = {0};

@@ -7,8 +7,10 @@
 #include "shared/base/buf.h"
 
 enum file_safety {
-    FILE_PRIVATE, /* regular, owned by us or root, no access for group and others (a key, a state) */
-    FILE_TRUSTED, /* regular, owned by us or root, not writable for group and others (a configuration) */
+    FILE_PRIVATE,    /* regular, owned by us or root, no access for group and others (a key, a state) */
+    FILE_CREDENTIAL, /* as FILE_PRIVATE; but one of root may let its group read, as root's access lists for a daemon
+                        show */
+    FILE_TRUSTED,    /* regular, owned by us or root, not writable for group and others (a configuration) */
 };
 
 /*

@@ -60,6 +60,7 @@
     X(DB_FOREIGN,       500, "KRB_ERR_GENERIC",               "database belongs to another program")                   \
     X(BAD_ROW,          500, "KRB_ERR_GENERIC",               "sealed row does not open under this master key")        \
     X(NO_KEY,           500, "KRB_ERR_GENERIC",               "no usable key")                                         \
+    X(NO_SHARES,        500, "KRB_ERR_GENERIC",               "master key waits for its shares")                       \
     X(UNSAFE_FILE,      500, "KRB_ERR_GENERIC",               "file may be read or written by others")                 \
     X(BAD_CONFIG,       500, "KRB_ERR_GENERIC",               "configuration is not valid")                            \
     X(EXISTS,           500, "KRB_ERR_GENERIC",               "it exists already")                                     \

@@ -55,6 +55,9 @@ void keytab_purge(struct keytab *kt, const struct name *principal, uint32_t keep
  */
 MUST enum rc keytab_load(const char *path, struct keytab **ret);
 
+/* The same of a credential, as a service manager hands it in. */
+MUST enum rc keytab_load_credential(const char *path, struct keytab **ret);
+
 /* Replaces the file atomically (temporary file, fsync, rename), mode 0600, owner of the directory. Errors: IO. */
 MUST enum rc keytab_save(const struct keytab *kt, const char *path);
 
@@ -67,6 +70,10 @@ const struct key *keytab_current(const struct keytab *kt, const struct name *pri
 
 /* Walks the keys, sorted by principal, etype and version: i from 0; false at the end. */
 bool keytab_at(const struct keytab *kt, size_t i, const struct name **ret_principal, const struct key **ret_key);
+
+/* Where a daemon's master keys come from: "file", "credential", "shares". Errors: MALFORMED. */
+enum master_source { MASTER_FILE, MASTER_CREDENTIAL, MASTER_SHARES };
+MUST enum rc master_source_parse(const char *text, enum master_source *ret);
 
 /*
  * A keytab file that is read again when it changes (look once a second) or on SIGHUP. A file that cannot be read then

@@ -231,17 +231,40 @@ static enum rc parse(struct slice text, struct keytab *kt)
     return add_all(kt, keys);
 }
 
-enum rc keytab_load(const char *path, struct keytab **ret)
+static enum rc load(const char *path, enum file_safety safety, struct keytab **ret)
 {
     AUTO(buf_done) struct buf text = {0};
     AUTO(keytab_done) struct keytab *kt = NULL;
 
-    TRY(file_read(path, KEYTAB_FILE_MAX, FILE_PRIVATE, &text));
+    TRY(file_read(path, KEYTAB_FILE_MAX, safety, &text));
     TRY(keytab_new(&kt));
     TRY(parse(buf_slice(&text), kt));
     *ret = kt;
     kt = NULL;
     return RC_OK;
+}
+
+enum rc keytab_load(const char *path, struct keytab **ret)
+{
+    return load(path, FILE_PRIVATE, ret);
+}
+
+enum rc keytab_load_credential(const char *path, struct keytab **ret)
+{
+    return load(path, FILE_CREDENTIAL, ret);
+}
+
+enum rc master_source_parse(const char *text, enum master_source *ret)
+{
+    static const char *const names[] = {"file", "credential", "shares"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum master_source)i;
+            return RC_OK;
+        }
+    }
+    return RC_MALFORMED;
 }
 
 enum rc keytab_save(const struct keytab *kt, const char *path)

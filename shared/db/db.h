@@ -10,7 +10,7 @@
 
 #include <sqlite3.h>
 
-#include "shared/crypto/envelope.h"
+#include "shared/db/master.h"
 
 struct db_schema {
     uint32_t application_id;
@@ -67,22 +67,11 @@ struct row_ref {
     uint32_t kvno;
 };
 
-/* The daemon's master keys: a keytab whose principal is "master". */
-struct master;
-/* Immutable once loaded, so threads may share it. Errors: as keytab_load; NO_KEY (no key of "master"), LIMIT. */
-MUST enum rc master_load(const char *path, const struct name *realm, struct master **ret);
-void master_free(struct master *m);
-void master_done(struct master **m);
-MUST enum rc master_create(const char *path); /* kvno 1, random. Errors: EXISTS, IO */
-
-/* A version of the master key derived for another label, e.g. messages of open rooms. Errors: NO_KVNO. */
-MUST enum rc master_derive(const struct master *m, enum label label, uint32_t kvno, struct envelope_key *ret);
-/* The same for the audit log; kvno 0: the version that seals now. ctx is the struct master: for audit_options.key. */
-MUST enum rc master_audit_key(void *ctx, uint32_t kvno, struct envelope_key *ret);
-uint32_t master_kvno(const struct master *m); /* the version that seals now */
-
-MUST enum rc row_seal(const struct master *m, const struct row_ref *ref, struct slice plain, struct buf *out);
+MUST enum rc row_seal(struct master *m, const struct row_ref *ref, struct slice plain, struct buf *out);
 /* Errors: MODIFIED, for every way to be wrong; NO_KVNO (sealed under a version that is not here). */
-MUST enum rc row_open(const struct master *m, const struct row_ref *ref, struct slice sealed, struct buf *ret_plain);
+MUST enum rc row_open(struct master *m, const struct row_ref *ref, struct slice sealed, struct buf *ret_plain);
+
+/* What row_open opens, sealed anew by the version that seals now; appended. Errors: as row_open. */
+MUST enum rc row_reseal(struct master *m, const struct row_ref *ref, struct slice sealed, struct buf *out);
 
 #endif

@@ -18,6 +18,7 @@
 #define TAIL_MAX     ((off_t)2 * AUDIT_LINE_MAX) /* bytes of the file's end in which its last line must be */
 #define LOCK_WAIT_MS 5000                        /* that another writer may take to end */
 #define LOCK_STEP_MS 20
+#define HEAD_EVERY   10                        /* turns of the thread */
 #define GATHERED_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait for a disk that does not take them */
 
 struct audit {
@@ -33,6 +34,8 @@ struct audit {
     uint64_t lost; /* lines that found no room */
     bool is_stopping;
     enum rc health;
+    unsigned idle_n;    /* of the thread: turns without a line, */
+    uint32_t head_kvno; /* and the version that the head is under; 0: not known */
 };
 
 /* --- lines --- */
@@ -171,6 +174,16 @@ static void put_back(struct audit *a, struct buf *rest)
     a->gathered = buf_take(rest);
 }
 
+/* Without lines the head is looked at once in a while: is it under the master key that seals now? */
+static bool head_is_due(struct audit *a)
+{
+    AUTO(envelope_key_done) struct envelope_key key = {0};
+
+    if (++a->idle_n % HEAD_EVERY != 0)
+        return false;
+    return a->options.key(a->options.key_ctx, 0, &key) == RC_OK && key.kvno != a->head_kvno;
+}
+
 static void flush(struct audit *a)
 {
     AUTO(buf_done) struct buf text = {0};
@@ -180,13 +193,13 @@ static void flush(struct audit *a)
     struct audit_head head = a->head;
     uint64_t lost = a->lost;
     pthread_mutex_unlock(&a->lock);
-    if (text.n == 0)
+    if (text.n == 0 && !head_is_due(a))
         return;
     enum rc rc = write_some(a->fd, &text);
     if (rc == RC_OK && fdatasync(a->fd) != 0) /* before the head that vouches for it */
         rc = RC_IO;
     if (rc == RC_OK)
-        rc = audit_head_write(&a->options, &head);
+        rc = audit_head_write(&a->options, &head, &a->head_kvno);
     pthread_mutex_lock(&a->lock);
     a->health = rc != RC_OK || lost != a->lost ? RC_IO : RC_OK;
     if (text.n > 0)
@@ -369,7 +382,7 @@ static enum rc open_file(struct audit *a)
         return found.rc;
     TRY(resume(a, &found));
     if (found.rc == RC_NOT_FOUND && found.last == 0) /* a crash behind the first lines must not look like a lost head */
-        TRY(audit_head_write(&a->options, &(struct audit_head){0}));
+        TRY(audit_head_write(&a->options, &(struct audit_head){0}, &a->head_kvno));
     return pthread_create(&a->thread, NULL, run, a) == 0 ? RC_OK : RC_IO;
 }
 

@@ -55,7 +55,13 @@ void audit_num(struct audit_line *l, const char *name, int64_t value);
 void audit_rc(struct audit_line *l, enum rc rc); /* "result" and the true "reason" */
 void audit_end(struct audit *a, struct audit_line *l);
 
-/* --- reading, for kerbadm --- */
+/* --- for kerbadm --- */
+
+/*
+ * Puts the head of a log that nobody writes now under the master key that seals now; a running daemon does so itself.
+ * Errors: as audit_head_read, but a log without a head is fine.
+ */
+MUST enum rc audit_reseal(const struct audit_options *options);
 
 struct audit_report {
     uint64_t lines;    /* that were read */

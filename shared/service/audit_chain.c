@@ -1,7 +1,11 @@
 /* The chain of the audit log and its head. */
 #include "shared/service/audit_chain.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "shared/base/base64.h"
 #include "shared/base/file.h"
@@ -54,7 +58,7 @@ enum rc audit_head_read(const struct audit_options *o, struct audit_head *ret)
     return RC_OK;
 }
 
-enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head)
+enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head, uint32_t *ret_kvno)
 {
     AUTO(buf_done) struct buf path = {0}, plain = {0}, sealed = {0};
     AUTO(envelope_key_done) struct envelope_key key = {0};
@@ -65,7 +69,9 @@ enum rc audit_head_write(const struct audit_options *o, const struct audit_head 
     TRY(buf_add(&plain, SLICE(head->hash)));
     TRY(o->key(o->key_ctx, 0, &key));
     TRY(envelope_seal(&key, &aad, buf_slice(&plain), &sealed));
-    return file_write_atomic((const char *)path.p, buf_slice(&sealed), 0600);
+    TRY(file_write_atomic((const char *)path.p, buf_slice(&sealed), 0600));
+    *ret_kvno = key.kvno;
+    return RC_OK;
 }
 
 enum rc audit_line_split(struct slice line, struct slice *ret_body, uint8_t ret_hash[SHA256_LEN])
@@ -86,4 +92,22 @@ enum rc audit_line_split(struct slice line, struct slice *ret_body, uint8_t ret_
     memcpy(ret_hash, hash.p, SHA256_LEN);
     *ret_body = slice_of(line.p, body_n);
     return RC_OK;
+}
+
+enum rc audit_reseal(const struct audit_options *options)
+{
+    struct audit_head head;
+    uint32_t kvno;
+
+    int fd = open(options->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? RC_OK : RC_IO;
+    enum rc rc = RC_OK;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        rc = audit_head_read(options, &head);
+        if (rc == RC_OK)
+            rc = audit_head_write(options, &head, &kvno);
+    }
+    (void)close(fd);
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
 }

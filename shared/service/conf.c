@@ -254,6 +254,12 @@ static bool is_registration(const char *text)
     return strcmp(text, "closed") == 0 || strcmp(text, "invite") == 0 || strcmp(text, "open") == 0;
 }
 
+static bool is_master(const char *text)
+{
+    enum master_source source;
+    return master_source_parse(text, &source) == RC_OK;
+}
+
 static bool is_path(const char *text)
 {
     return text[0] == 0 || text[0] == '/';
@@ -313,6 +319,9 @@ static const struct {
     {"realm", "state",        is_path,         "must begin with '/'"                                                      },
     {"realm", "profiles",     is_profiles,     "must name sealed or classic or both, separated by a comma"                },
     {"realm", "registration", is_registration, "must be closed, invite or open"                                           },
+    {"as",    "master",       is_master,       "must be file, credential or shares"                                       },
+    {"tgs",   "master",       is_master,       "must be file, credential or shares"                                       },
+    {"chat",  "master",       is_master,       "must be file, credential or shares"                                       },
     {"as",    "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8801 or [::1]:8801"                  },
     {"tgs",   "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8802 or [::1]:8802"                  },
     {"chat",  "listen",       is_listen,       "must be address:port, e.g. 127.0.0.1:8803 or [::1]:8803"                  },

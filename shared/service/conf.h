@@ -26,17 +26,20 @@
     T(realm, registration, "closed", "who may make an account of his own: closed (nobody), invite (whoever has a code), open (everybody)") \
     B(realm, check_address, false, "refuse a ticket that comes from another address than it was issued to")            \
     T(as, listen, "127.0.0.1:8801", "address:port of kerb-as")                                                         \
+    T(as, master, "file", "where the master key comes from: file (as/master.key), credential (systemd's: kerb-as-master), shares (it waits for kerbadm unseal)") \
     T(as, inner, "127.0.0.1:8811", "address:port on loopback of kerb-as's inner listener: the feed of changes; empty: none") \
     N(as, threads, 2, 1, 64, "threads that serve requests")                                                            \
     N(as, connections_max, 4096, 8, 60000, "open connections; further ones wait in the backlog")                       \
     N(as, request_timeout, 10, 1, 300, "seconds for a whole request, headers and body")                                \
     T(tgs, listen, "127.0.0.1:8802", "address:port of kerb-tgs")                                                       \
+    T(tgs, master, "file", "where the master key comes from: file (tgs/master.key), credential (systemd's: kerb-tgs-master), shares (it waits for kerbadm unseal)") \
     T(tgs, inner, "127.0.0.1:8812", "address:port on loopback of kerb-tgs's inner listener: the feed of changes; empty: none") \
     T(tgs, feed, "127.0.0.1:8811", "the AS's inner listener, from which kerb-tgs learns of changes; empty: it does not") \
     N(tgs, threads, 2, 1, 64, "threads that serve requests")                                                           \
     N(tgs, connections_max, 4096, 8, 60000, "open connections; further ones wait in the backlog")                      \
     N(tgs, request_timeout, 10, 1, 300, "seconds for a whole request, headers and body")                               \
     T(chat, listen, "127.0.0.1:8803", "address:port of kerb-chat")                                                     \
+    T(chat, master, "file", "where the master key comes from: file (chat/master.key), credential (systemd's: kerb-chat-master), shares (it waits for kerbadm unseal)") \
     T(chat, inner, "127.0.0.1:8813", "address:port on loopback of kerb-chat's inner listener; empty: none")            \
     T(chat, feed, "127.0.0.1:8812", "the TGS's inner listener, from which kerb-chat learns of changes; empty: it does not") \
     T(chat, service, "chat", "the chat's service principal")                                                           \

@@ -39,14 +39,20 @@ static void wake(void *ctx)
     assert_int_equal(sem_post(&s->woken), 0);
 }
 
+static const struct envelope_key *open_key(void *ctx, uint32_t kvno)
+{
+    struct sim *s = ctx;
+    return master_key(s->master.master, LABEL_MESSAGE, kvno);
+}
+
 static void start(struct sim *s)
 {
     AUTO(buf_done) struct buf error = {0};
 
-    if (chat_store_sqlite_open(&s->conf, &s->open_key, &s->store, &error) != RC_OK)
+    if (chat_store_sqlite_open(&s->conf, &s->master, &s->store, &error) != RC_OK)
         sim_stop(s, "the store does not open: %.*s", SLICE_FMT(buf_slice(&error)));
     struct chat_env env = {
-        .random = counted_random, .ctx = s, .realm = s->conf.realm, .open_key = &s->open_key, .limits = s->limits};
+        .random = counted_random, .ctx = s, .realm = s->conf.realm, .open_key = open_key, .limits = s->limits};
     assert_ok(chat_new(&env, &s->chat));
     assert_ok(s->store->ops->restore(s->store, s->chat));
     assert_ok(s->store->ops->start(s->store, wake, s));
@@ -105,6 +111,7 @@ static void stop(struct sim *s)
         conn_forget(s, conn);
     chat_free(s->chat);
     s->store->ops->stop(s->store);
+    master_watch_done(&s->master);
     jobs_drop(&s->queued);
     jobs_drop(&s->done);
 }
@@ -123,7 +130,6 @@ void sim_close(struct sim *s)
         buf_done(&share->text);
         free(share);
     }
-    envelope_key_done(&s->open_key);
     buf_done(&s->out);
     assert_int_equal(sem_destroy(&s->woken), 0);
     state_remove(&s->conf);

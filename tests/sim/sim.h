@@ -48,7 +48,7 @@ struct sim {
     const char *file;
     size_t line; /* of the input that runs */
     struct conf conf;
-    struct envelope_key open_key;
+    struct master_watch master;
     struct chat_limits limits;
     struct chat *chat;
     struct chat_store *store;

@@ -227,6 +227,8 @@ static void orders__go_into_the_feed(void **state)
     refuses("{\"op\":\"chat_kick\",\"user\":\"nobody\"}", "not_found");
     assert_rc(fails("{\"op\":\"chat_notice\",\"text\":\"\"}"), RC_MALFORMED);
     assert_rc(fails("{\"op\":\"drain\",\"daemon\":\"nginx\"}"), RC_MALFORMED);
+    refuses("{\"op\":\"service_rotate\",\"name\":\"kerb/admin\"}", "unavailable"); /* nobody would bring us the key */
+    refuses("{\"op\":\"service_rotate\",\"name\":\"kerb/changepw\"}", "unavailable");
     refuses("{\"op\":\"service_list\"}", "unavailable");
     refuses("{\"op\":\"format_disk\"}", "unknown_op");
 }

@@ -92,6 +92,13 @@ static const struct chat_room *add_room(const char *id, const char *name, uint32
     return room_by_id(bench->chat, &room.id);
 }
 
+static const struct envelope_key *open_key(void *ctx, uint32_t kvno)
+{
+    (void)ctx;
+    (void)kvno;
+    return &bench->open_key;
+}
+
 static int setup(void **state)
 {
     bench = calloc(1, sizeof(*bench));
@@ -100,7 +107,7 @@ static int setup(void **state)
     struct chat_env env = {
         .random = some_random,
         .realm = bench->kit->conf.realm,
-        .open_key = &bench->open_key,
+        .open_key = open_key,
         .limits = {.connections_per_user = 10, .login_timeout_ms = 10000}
     };
     assert_ok(chat_new(&env, &bench->chat));

@@ -380,7 +380,8 @@ static void master__seals_with_the_newest_and_opens_with_the_old(void **state)
     assert_ok(row_seal(m2, &ref, slice_text("new"), &newer));
     assert_ok(envelope_kvno(buf_slice(&newer), &kvno));
     assert_int_equal(kvno, 2);
-    assert_rc(row_open(m1, &ref, buf_slice(&newer), &plain), RC_NO_KVNO);
+    assert_ok(row_open(m1, &ref, buf_slice(&newer), &plain)); /* it looks at the file again */
+    assert_slice(buf_slice(&plain), "new");
     assert_ok(master_derive(m2, LABEL_MESSAGE, 1, &messages));
     assert_int_equal(messages.kvno, 1);
     assert_rc(master_derive(m2, LABEL_MESSAGE, 9, &messages), RC_NO_KVNO);
