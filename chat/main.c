@@ -11,6 +11,7 @@
 #include "shared/service/lifecycle.h"
 #include "shared/service/log.h"
 #include "shared/service/ops.h"
+#include "shared/unseal/audit_key.h"
 
 struct daemon {
     struct conf conf;
