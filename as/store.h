@@ -190,6 +190,9 @@ struct as_feed_item {
 /* Appends an order. Errors: LIMIT (text). */
 MUST enum rc as_store_order(struct as_store *s, const struct as_feed_item *item, int64_t now_s);
 
+/* Orders the daemon to forget the wrong passwords of a user. Errors: NO_CLIENT. */
+MUST enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now_s);
+
 /*
  * Items behind `after` that still count, oldest first, at most limit. An `after` that lies ahead of all we have (a
  * database that was restored) reads from the start.

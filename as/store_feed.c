@@ -31,6 +31,16 @@ enum rc as_store_order(struct as_store *s, const struct as_feed_item *item, int6
     return as_store_finish(s, as_feed_append(s, item, now_s));
 }
 
+enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now_s)
+{
+    struct as_feed_item item = {.kind = FEED_UNLOCK};
+    struct as_principal p;
+
+    TRY(as_store_find(s, name, &p));
+    item.text = name_slice(&p.name);
+    return as_store_order(s, &item, now_s);
+}
+
 static enum rc newest(struct as_store *s, int64_t *ret)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_FEED_NEWEST];

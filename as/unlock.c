@@ -10,16 +10,6 @@ enum rc as_gate_name(const struct name *name, struct buf *out)
     return name_fold(name, out);
 }
 
-enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now_s)
-{
-    struct as_feed_item item = {.kind = FEED_UNLOCK};
-    struct as_principal p;
-
-    TRY(as_store_find(s, name, &p));
-    item.text = name_slice(&p.name);
-    return as_store_order(s, &item, now_s);
-}
-
 void as_unlock(struct gate *gate, const struct name *user)
 {
     AUTO(buf_done) struct buf folded = {0};

@@ -18,9 +18,6 @@ void as_unlocks_look(struct as_unlocks *u, struct as_store *s, struct gate *gate
 /* At once. gate: NULL where there is none. */
 void as_unlock(struct gate *gate, const struct name *user);
 
-/* Orders it. Errors: NO_CLIENT. */
-MUST enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now_s);
-
 /* The gate's name for a user: login names that differ in case only share it. Appended. */
 MUST enum rc as_gate_name(const struct name *name, struct buf *out);
 
