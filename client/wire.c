@@ -110,7 +110,7 @@ static void write_op_id(const struct reply *r, char *out, size_t size)
         return;
     for (size_t i = 0; i < id.n; i++) {
         uint8_t c = (uint8_t)(id.p[i] | 0x20);
-        if (!(c >= 'a' && c <= 'z') && !(id.p[i] >= '0' && id.p[i] <= '9') && id.p[i] != '-')
+        if (!(c >= 'a' && c <= 'z') && !(id.p[i] >= '0' && id.p[i] <= '9') && id.p[i] != '-' && id.p[i] != '_')
             return;
     }
     (void)snprintf(out, size, " (operation %.*s)", SLICE_FMT(id));
@@ -125,7 +125,10 @@ enum rc client_refused(struct kerb *k, const struct reply *r)
 {
     char op_id[OP_ID_MAX + 32];
 
-    write_op_id(r, op_id, sizeof op_id);
+    if (reply_is_error(r, "KDC_ERR_PREAUTH_FAILED"))
+        op_id[0] = 0; /* everybody mistypes: no riddles */
+    else
+        write_op_id(r, op_id, sizeof op_id);
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
         if (reply_is_error(r, refusals[i].code))
             return client_fail(k, refusals[i].status, "%s%s", refusals[i].sentence, op_id);

@@ -2,7 +2,7 @@
 #include "shared/base/json.h"
 #include "tgs/job.h"
 
-#define REPLY_ROOM (TICKET_TEXT_MAX + 512) /* a reply is written without growing */
+#define REPLY_ROOM 1024 /* bytes beside the ticket: a reply is written without growing */
 
 static enum rc session_key_is_proved(const struct tgs_env *env, struct tgs_job *job)
 {
@@ -42,7 +42,7 @@ static tgs_rule *const rules[] = {
 
 static enum rc write_reply(const struct ticket *t, struct slice ticket_text, struct buf *out)
 {
-    TRY(buf_reserve(out, REPLY_ROOM));
+    TRY(buf_reserve(out, ticket_text.n + REPLY_ROOM));
     struct jw w = jw_start(out);
     jw_open(&w, NULL, '{');
     jw_text(&w, "service", name_slice(&t->server));

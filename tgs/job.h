@@ -16,6 +16,7 @@ struct tgs_job {
     bool is_opened;                     /* tgt is filled, if only for the log */
     struct authenticator authenticator; /* replay: classic only */
     bool is_proved;                     /* authenticator is filled */
+    struct envelope_key reply_key;      /* sealed only: what the answer is sealed under */
     struct key target_key;              /* what the new ticket is sealed under */
     struct ticket ticket;
     bool is_issued;
@@ -33,7 +34,7 @@ struct tgs_profile {
 extern const struct tgs_profile tgs_classic, tgs_sealed;
 
 /* Shared rules. */
-tgs_rule tgs_ticket_is_of_the_profile; /* BAD_ETYPE */
+tgs_rule tgs_ticket_is_of_the_profile; /* BAD_ETYPE, PROFILE_OFF */
 tgs_rule tgs_client_is_not_cut_off;    /* CUT_OFF */
 tgs_rule tgs_address_is_the_tickets;   /* BAD_ADDRESS */
 tgs_rule tgs_names_match;              /* BAD_MATCH */

@@ -2,9 +2,9 @@
  * kerb-tgs: the Ticket Granting Server.
  *
  * Threads: main waits for signals; the HTTP server's workers (tgs.threads) run tgs_grant_post, each with a store handle
- * borrowed from the pool; the feed's reader applies what the AS tells; the inner listener's connections tell services.
- * Keytab, replay cache and epochs lock themselves; main reads the keytab again when it changes. All else in the
- * environment is read only while they run.
+ * borrowed from the pool; the log has a thread that writes; the feed's reader applies what the AS tells; the inner
+ * listener's connections tell services. Keytab, replay cache and epochs lock themselves; main reads the keytab again
+ * when it changes. All else in the environment is read only while they run.
  */
 #include <signal.h>
 #include <stdatomic.h>

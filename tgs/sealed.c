@@ -8,7 +8,7 @@
 #include "shared/base/json.h"
 #include "tgs/job.h"
 
-#define REPLY_ROOM (TICKET_TEXT_MAX + 512) /* a reply is written without growing */
+#define REPLY_ROOM 1024 /* bytes beside the ticket: a reply is written without growing */
 
 static struct envelope_aad aad_of(const struct tgs_env *env, const struct tgs_job *job, struct slice context)
 {
@@ -33,12 +33,18 @@ static enum rc read_authenticator(const json_t *j, struct tgs_job *job)
 
 static enum rc session_key_is_proved(const struct tgs_env *env, struct tgs_job *job)
 {
+    static const enum label labels[2] = {LABEL_TGS_AUTHENTICATOR, LABEL_TGS_REPLY};
     AUTO(buf_done) struct buf context = {0};
     AUTO(json_done) json_t *j = NULL;
+    struct envelope_key keys[2];
 
+    TRY(envelope_derive_pair(&job->tgt.session, labels, keys));
+    job->reply_key = keys[1];
+    AUTO(envelope_key_done) struct envelope_key key = keys[0];
+    wipe(keys, sizeof keys);
     TRY(envelope_context((struct slice[]){job->req->tgs_ticket, job->req->sealed.body}, 2, &context));
     struct envelope_aad aad = aad_of(env, job, buf_slice(&context));
-    TRY(sealed_open(&job->tgt.session, LABEL_TGS_AUTHENTICATOR, &aad, job->req->authenticator, &j));
+    TRY(sealed_open_under(&key, &aad, job->req->authenticator, &j));
     enum rc rc = read_authenticator(j, job);
     if (rc != RC_OK)
         return rc == RC_MALFORMED ? RC_MODIFIED : rc;
@@ -78,7 +84,7 @@ static enum rc write_reply(const struct tgs_job *job, struct slice ticket_text, 
 {
     const struct ticket *t = &job->ticket;
 
-    TRY(buf_reserve(out, REPLY_ROOM));
+    TRY(buf_reserve(out, ticket_text.n + REPLY_ROOM));
     struct jw w = jw_start(out);
     jw_open(&w, NULL, '{');
     jw_text(&w, "service", name_slice(&t->server));
@@ -100,7 +106,7 @@ static enum rc reply(const struct tgs_env *env, const struct tgs_job *job, struc
     TRY(write_reply(job, ticket, &text));
     TRY(envelope_context(&job->req->sealed.request, 1, &context));
     struct envelope_aad aad = aad_of(env, job, buf_slice(&context));
-    TRY(sealed_reply(&job->tgt.session, LABEL_TGS_REPLY, &aad, buf_slice(&text), &body));
+    TRY(sealed_reply_under(&job->reply_key, &aad, buf_slice(&text), &body));
     ret->body = buf_take(&body);
     ret->is_json = true;
     return RC_OK;

@@ -6,6 +6,7 @@
 static void job_done(struct tgs_job *job)
 {
     ticket_done(&job->tgt);
+    envelope_key_done(&job->reply_key);
     key_done(&job->target_key);
     ticket_done(&job->ticket);
 }
@@ -28,7 +29,8 @@ static enum rc gather(const struct tgs_env *env, struct tgs_job *job)
 
 enum rc tgs_ticket_is_of_the_profile(const struct tgs_env *env, struct tgs_job *job)
 {
-    (void)env;
+    if (!(conf_profiles(env->conf) & PROFILE_BIT(job->req->profile)))
+        return RC_PROFILE_OFF; /* a ticket of before the realm dropped it */
     return job->tgt.session.etype == job->req->profile ? RC_OK : RC_BAD_ETYPE;
 }
 

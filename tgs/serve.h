@@ -69,10 +69,10 @@ struct tgs_env {
 /*
  * In:      req - any bytes
  * Out:     ret_rep - on success only
- * Errors:  MALFORMED; FLOODED; of the ticket MODIFIED, NO_KVNO, NOT_US, TKT_EXPIRED, BAD_ETYPE, CUT_OFF, BAD_ADDRESS,
- *          TKT_BEFORE_CRASH;
- *          of the authenticator MODIFIED, BAD_MATCH, SKEW, REPEAT, RATE_LIMITED, CACHE_FULL; to an authenticated client
- *          NO_SERVICE, SERVICE_DISABLED, NOT_RENEWABLE, RENEW_OVER; our own DB, BAD_ROW, NO_KEY
+ * Errors:  MALFORMED; FLOODED; of the ticket MODIFIED, NO_KVNO, NOT_US, TKT_EXPIRED, BAD_ETYPE, PROFILE_OFF, CUT_OFF,
+ *          BAD_ADDRESS, TKT_BEFORE_CRASH; of the authenticator MODIFIED, BAD_MATCH, SKEW, REPEAT, RATE_LIMITED,
+ *          CACHE_FULL; to an authenticated client NO_SERVICE, SERVICE_DISABLED, NOT_RENEWABLE, RENEW_OVER; our own
+ *          DB, BAD_ROW, NO_KEY
  * Thread:  any
  */
 MUST enum rc tgs_serve(const struct tgs_env *env, const struct tgs_req *req, struct tgs_rep *ret_rep);

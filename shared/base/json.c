@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shared/base/base64.h"
+#include "shared/base/json_flat.h"
 #include "shared/base/text.h"
 
 /* Session keys and shares pass through Jansson: wipe what it frees. */
@@ -49,9 +50,17 @@ static bool depth_within(struct slice text, int max_depth)
 
 enum rc json_parse_object(struct slice text, int max_depth, json_t **ret)
 {
-    if (text.n == 0 || !depth_within(text, max_depth))
-        return RC_MALFORMED;
     json_error_t error;
+
+    if (text.n == 0 || max_depth < 1)
+        return RC_MALFORMED;
+    json_t *flat = json_flat(text);
+    if (flat) {
+        *ret = flat;
+        return RC_OK;
+    }
+    if (!depth_within(text, max_depth))
+        return RC_MALFORMED;
     json_t *j = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &error);
     if (!j)
         return RC_MALFORMED;

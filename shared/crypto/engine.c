@@ -1,7 +1,6 @@
 /* What the primitives work with: algorithms for the process, contexts for each thread, the secure heap. */
 #include "shared/crypto/engine.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,7 +12,6 @@
 static struct {
     EVP_CIPHER *aes128_cbc;
     EVP_MD *sha256;
-    EVP_MAC *hmac;
     bool ready, locked;
     pthread_key_t cleanup;
 } process;
@@ -30,7 +28,6 @@ static void engine_free(void *p)
         return;
     EVP_CIPHER_CTX_free(e->encrypt);
     EVP_CIPHER_CTX_free(e->decrypt);
-    EVP_MAC_CTX_free(e->hmac);
     EVP_MD_CTX_free(e->digest);
     OPENSSL_clear_free(e, sizeof(*e));
     mine = NULL;
@@ -52,9 +49,7 @@ static void setup(void)
     process.locked = CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_HEAP_MIN) == 1;
     process.aes128_cbc = EVP_CIPHER_fetch(NULL, "AES-128-CBC", NULL);
     process.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    process.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    process.ready = process.aes128_cbc && process.sha256 && process.hmac &&
-                    pthread_key_create(&process.cleanup, engine_free) == 0 &&
+    process.ready = process.aes128_cbc && process.sha256 && pthread_key_create(&process.cleanup, engine_free) == 0 &&
                     pthread_atfork(NULL, NULL, count_fork) == 0;
 }
 
@@ -71,14 +66,10 @@ bool crypto_keys_are_locked(void)
 
 static bool engine_fill(struct engine *e)
 {
-    OSSL_PARAM params[2] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0),
-                            OSSL_PARAM_construct_end()};
-
     e->encrypt = EVP_CIPHER_CTX_new();
     e->decrypt = EVP_CIPHER_CTX_new();
     e->digest = EVP_MD_CTX_new();
-    e->hmac = EVP_MAC_CTX_new(process.hmac);
-    return e->encrypt && e->decrypt && e->digest && e->hmac && EVP_MAC_CTX_set_params(e->hmac, params) &&
+    return e->encrypt && e->decrypt && e->digest &&
            EVP_EncryptInit_ex2(e->encrypt, process.aes128_cbc, NULL, NULL, NULL) &&
            EVP_DecryptInit_ex2(e->decrypt, process.aes128_cbc, NULL, NULL, NULL) &&
            EVP_CIPHER_CTX_set_padding(e->decrypt, 0) && EVP_DigestInit_ex2(e->digest, process.sha256, NULL);

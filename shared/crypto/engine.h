@@ -22,8 +22,7 @@ struct derived {
 
 struct engine {
     EVP_CIPHER_CTX *encrypt, *decrypt; /* AES-128-CBC; decrypt leaves the padding alone */
-    EVP_MAC_CTX *hmac;                 /* HMAC-SHA-256 */
-    EVP_MD_CTX *digest;                /* SHA-256 */
+    EVP_MD_CTX *digest;                /* SHA-256, also of HMAC */
     unsigned forks;                    /* the value of the fork counter when the pool was filled */
     size_t pool_left;                  /* unused bytes, at the end of the pool */
     uint8_t pool[RANDOM_POOL];

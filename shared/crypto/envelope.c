@@ -6,6 +6,7 @@
 #include "shared/crypto/engine.h"
 
 #define ENVELOPE_VERSION 1
+#define LABEL_INFO_MAX   32 /* "kerb1 " and the longest label */
 #define ENVELOPE_IV      ENVELOPE_HEAD
 #define ENVELOPE_CT      (ENVELOPE_HEAD + AES_BLOCK)
 #define ENVELOPE_MIN     (ENVELOPE_CT + AES_BLOCK + AEAD_TAG) /* an empty text is one block of padding */
@@ -32,13 +33,24 @@ void envelope_key_done(struct envelope_key *key)
     wipe(key, sizeof(*key));
 }
 
+static enum rc expand(const uint8_t prk[SHA256_LEN], enum label label, uint8_t out[AEAD_KEY])
+{
+    char info[LABEL_INFO_MAX] = "kerb1 ";
+    size_t start = strlen(info), n = strlen(label_names[label]);
+
+    memcpy(info + start, label_names[label], n);
+    return hkdf_expand(prk, slice_of(info, start + n), out, AEAD_KEY);
+}
+
 static enum rc derive(const struct key *key, enum label label, uint8_t out[AEAD_KEY])
 {
-    AUTO(buf_done) struct buf info = {0};
+    uint8_t prk[SHA256_LEN];
 
-    TRY(buf_text(&info, "kerb1 "));
-    TRY(buf_text(&info, label_names[label]));
-    return hkdf_sha256(key_slice(key), slice_of(NULL, 0), buf_slice(&info), out, AEAD_KEY);
+    enum rc rc = hkdf_extract(slice_of(NULL, 0), key_slice(key), prk);
+    if (rc == RC_OK)
+        rc = expand(prk, label, out);
+    wipe(prk, sizeof(prk));
+    return rc;
 }
 
 /* The keys of tickets live as long as their daemon and are derived once a thread. */
@@ -71,6 +83,23 @@ enum rc envelope_derive(const struct key *key, enum label label, struct envelope
     TRY(label == LABEL_TICKET ? derive_ticket(key, ret->mac_enc) : derive(key, label, ret->mac_enc));
     ret->kvno = key->kvno;
     return RC_OK;
+}
+
+enum rc envelope_derive_pair(const struct key *key, const enum label labels[2], struct envelope_key ret[2])
+{
+    uint8_t prk[SHA256_LEN];
+
+    if (key->etype != ETYPE_AES128_CBC_HS256 || key->n != AEAD_KEY)
+        return RC_BAD_ETYPE;
+    enum rc rc = hkdf_extract(slice_of(NULL, 0), key_slice(key), prk);
+    for (size_t i = 0; rc == RC_OK && i < 2; i++) {
+        rc = expand(prk, labels[i], ret[i].mac_enc);
+        ret[i].kvno = key->kvno;
+    }
+    wipe(prk, sizeof(prk));
+    if (rc != RC_OK)
+        wipe(ret, 2 * sizeof(ret[0]));
+    return rc;
 }
 
 static enum rc encode_aad(const uint8_t head[ENVELOPE_HEAD], const struct envelope_aad *aad, struct buf *out)

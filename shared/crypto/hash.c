@@ -5,7 +5,8 @@
 
 #include "shared/crypto/engine.h"
 
-#define HKDF_MAX ((size_t)255 * SHA256_LEN)
+#define SHA256_BLOCK 64
+#define HKDF_MAX     ((size_t)255 * SHA256_LEN)
 
 static const uint8_t nothing[1]; /* OpenSSL takes a NULL key for "the same key again" */
 
@@ -24,17 +25,41 @@ enum rc sha256(struct slice data, uint8_t out[SHA256_LEN])
                : RC_CRYPTO;
 }
 
+/* H(pad | parts), where pad is the key, filled with zeros to a block, XOR a byte. */
+static bool hash_padded(struct engine *e, const uint8_t key[SHA256_BLOCK], uint8_t x, const struct slice *parts,
+                        size_t parts_n, uint8_t out[SHA256_LEN])
+{
+    uint8_t pad[SHA256_BLOCK];
+
+    for (size_t i = 0; i < SHA256_BLOCK; i++)
+        pad[i] = key[i] ^ x;
+    bool ok = EVP_DigestInit_ex2(e->digest, NULL, NULL) && EVP_DigestUpdate(e->digest, pad, sizeof(pad));
+    for (size_t i = 0; ok && i < parts_n; i++)
+        ok = parts[i].n == 0 || EVP_DigestUpdate(e->digest, parts[i].p, parts[i].n);
+    wipe(pad, sizeof(pad));
+    return ok && EVP_DigestFinal_ex(e->digest, out, NULL);
+}
+
+/*
+ * RFC 2104, over OpenSSL's SHA-256: its EVP_MAC copies contexts for each message, which costs more than the hashing of
+ * a short one. Most of ours are short.
+ */
 enum rc hmac_parts(struct slice key, const struct slice *parts, size_t parts_n, uint8_t out[SHA256_LEN])
 {
+    uint8_t block[SHA256_BLOCK] = {0}, inner[SHA256_LEN];
     struct engine *e = engine_get();
-    size_t n = 0;
 
-    if (!e || !EVP_MAC_init(e->hmac, key.n ? key.p : nothing, key.n, NULL))
+    if (!e)
         return RC_CRYPTO;
-    for (size_t i = 0; i < parts_n; i++)
-        if (parts[i].n && !EVP_MAC_update(e->hmac, parts[i].p, parts[i].n))
-            return RC_CRYPTO;
-    return EVP_MAC_final(e->hmac, out, &n, SHA256_LEN) && n == SHA256_LEN ? RC_OK : RC_CRYPTO;
+    if (key.n > SHA256_BLOCK)
+        TRY(sha256(key, block));
+    else if (key.n)
+        memcpy(block, key.p, key.n);
+    bool ok = hash_padded(e, block, 0x36, parts, parts_n, inner) &&
+              hash_padded(e, block, 0x5c, &(struct slice){inner, sizeof(inner)}, 1, out);
+    wipe(block, sizeof(block));
+    wipe(inner, sizeof(inner));
+    return ok ? RC_OK : RC_CRYPTO;
 }
 
 enum rc hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_LEN])

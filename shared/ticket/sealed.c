@@ -66,24 +66,28 @@ static enum rc open_object(const struct envelope_key *key, const struct envelope
     return json_parse_object(buf_slice(&plain), JSON_DEPTH_HTTP, ret);
 }
 
+enum rc sealed_open_under(const struct envelope_key *key, const struct envelope_aad *aad, struct slice text,
+                          json_t **ret)
+{
+    enum rc rc = open_object(key, aad, text, ret);
+    return rc == RC_MALFORMED ? RC_MODIFIED : rc;
+}
+
 enum rc sealed_open(const struct key *key, enum label label, const struct envelope_aad *aad, struct slice text,
                     json_t **ret)
 {
     AUTO(envelope_key_done) struct envelope_key derived = {0};
 
     TRY(envelope_derive(key, label, &derived));
-    enum rc rc = open_object(&derived, aad, text, ret);
-    return rc == RC_MALFORMED ? RC_MODIFIED : rc;
+    return sealed_open_under(&derived, aad, text, ret);
 }
 
-enum rc sealed_reply(const struct key *key, enum label label, const struct envelope_aad *aad, struct slice plain,
-                     struct buf *out)
+enum rc sealed_reply_under(const struct envelope_key *key, const struct envelope_aad *aad, struct slice plain,
+                           struct buf *out)
 {
-    AUTO(envelope_key_done) struct envelope_key derived = {0};
     AUTO(buf_done) struct buf envelope = {0};
 
-    TRY(envelope_derive(key, label, &derived));
-    TRY(envelope_seal(&derived, aad, plain, &envelope));
+    TRY(envelope_seal(key, aad, plain, &envelope));
     TRY(buf_reserve(out, REPLY_FRAME + envelope.n * 4 / 3 + 4));
     struct jw w = jw_start(out);
     jw_open(&w, NULL, '{');
@@ -91,4 +95,13 @@ enum rc sealed_reply(const struct key *key, enum label label, const struct envel
     jw_base64url(&w, "reply", buf_slice(&envelope));
     jw_close(&w, '}');
     return jw_end(&w);
+}
+
+enum rc sealed_reply(const struct key *key, enum label label, const struct envelope_aad *aad, struct slice plain,
+                     struct buf *out)
+{
+    AUTO(envelope_key_done) struct envelope_key derived = {0};
+
+    TRY(envelope_derive(key, label, &derived));
+    return sealed_reply_under(&derived, aad, plain, out);
 }

@@ -34,8 +34,14 @@ MUST enum rc sealed_body(const json_t *request, struct slice *ret_text, json_t *
 MUST enum rc sealed_open(const struct key *key, enum label label, const struct envelope_aad *aad, struct slice text,
                          json_t **ret);
 
+/* The same under a key that was derived already. */
+MUST enum rc sealed_open_under(const struct envelope_key *key, const struct envelope_aad *aad, struct slice text,
+                               json_t **ret);
+
 /* Appends {"v":1,"reply":E}, the whole body of an answer. Errors: BAD_ETYPE, CRYPTO, NO_MEMORY. */
 MUST enum rc sealed_reply(const struct key *key, enum label label, const struct envelope_aad *aad, struct slice plain,
                           struct buf *out);
+MUST enum rc sealed_reply_under(const struct envelope_key *key, const struct envelope_aad *aad, struct slice plain,
+                                struct buf *out);
 
 #endif

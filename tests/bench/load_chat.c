@@ -2,8 +2,9 @@
  * Load for the chat and for ref_broadcast: many WebSocket connections in one process.
  *
  * Usage: load_chat PORT FILE. Each line of FILE is one connection: the hexadecimal session key, a blank and the login
- * frame; or "-" for a connection that needs no login (the reference). Connects them all, waits until each was greeted,
- * prints one JSON object, and then does what its standard input says, one command a line, each answered by one object:
+ * frame (classic); "sealed" and what sealed.h says; or "-" for a connection that needs no login (the reference).
+ * Connects them all, waits until each was greeted, prints one JSON object, and then does what its standard input says,
+ * one command a line, each answered by one object:
  *
  *   ask TYPE JSON                         seal JSON, send it on connection 0, wait for a frame of TYPE; gives that
  * frame quiet MS                              wait until nothing has come for MS milliseconds hold MS wait, answering
@@ -26,17 +27,20 @@
 #include "shared/base/text.h"
 #include "shared/crypto/box.h"
 #include "tests/bench/net.h"
+#include "tests/bench/sealed.h"
 
 #define CONNECTIONS_MAX 20000
 #define READ_MAX        (4 * 1024 * 1024) /* more than the longest frame */
 #define COUNT_MAX       1000000
+#define SEALED_WORD     "sealed "
 #define PATIENCE_MS     20000 /* without any frame: the measurement has failed */
 
 struct conn {
     int fd;
-    bool is_sealed, is_greeted;
+    bool is_boxed, is_greeted;
     uint8_t key[BOX_KEY];
-    size_t got; /* text frames of this blast */
+    struct sealed_client *sealed; /* NULL: another profile */
+    size_t got;                   /* text frames of this blast */
     struct buf rest;
 };
 
@@ -70,34 +74,47 @@ static void send_frame(struct conn *c, unsigned opcode, struct slice payload)
 
 static void send_text(struct conn *c, struct slice text)
 {
-    AUTO(buf_done) struct buf box = {0};
+    AUTO(buf_done) struct buf sealed = {0};
 
-    if (c->is_sealed) {
-        CHECK(box_seal(c->key, text, &box));
-        text = buf_slice(&box);
-    }
-    send_frame(c, WS_TEXT, text);
+    if (c->sealed)
+        CHECK(record_seal(&c->sealed->c2s, text, &sealed));
+    else if (c->is_boxed)
+        CHECK(box_seal(c->key, text, &sealed));
+    else
+        CHECK(buf_add(&sealed, text));
+    send_frame(c, c->sealed ? WS_BINARY : WS_TEXT, buf_slice(&sealed));
 }
 
 static void open_frame(struct conn *c, struct slice payload)
 {
     uint8_t digest[SHA256_LEN];
 
-    if (c->is_sealed)
+    if (c->sealed)
+        CHECK(record_open(&c->sealed->s2c, payload, &answer));
+    else if (c->is_boxed)
         CHECK(box_open(c->key, payload, &answer, digest));
 }
 
-static void on_text(struct conn *c, struct slice payload)
+static void shake_hands(struct conn *c, struct slice payload)
+{
+    AUTO(buf_done) struct buf reply = {0};
+
+    sealed_handshake(c->sealed, payload, &reply);
+    if (reply.n)
+        send_frame(c, WS_TEXT, buf_slice(&reply));
+}
+
+static void on_message(struct conn *c, struct slice payload)
 {
     last_frame_us = monotonic_us();
     frames_n++;
     if (!c->is_greeted) {
-        if (payload.n && payload.p[0] == '{')
+        if (!c->sealed && payload.n && payload.p[0] == '{')
             die("login was refused: %.*s", SLICE_FMT(payload));
         c->is_greeted = true;
         greeted_n++;
     }
-    if (c == conns && c->is_sealed)
+    if (c == conns)
         open_frame(c, payload);
     if (!blast.is_on)
         return;
@@ -106,8 +123,8 @@ static void on_text(struct conn *c, struct slice payload)
     if (c->got < blast.sent)
         spread_add(&blast.spread, last_frame_us - blast.sent_us[c->got]);
     c->got++;
-    if (c == conns && (!c->is_sealed || (memmem(answer.p, answer.n, blast.text, strlen(blast.text)) &&
-                                         memmem(answer.p, answer.n, "\"new_message\"", 13))))
+    if (c == conns && ((!c->sealed && !c->is_boxed) || (memmem(answer.p, answer.n, blast.text, strlen(blast.text)) &&
+                                                        memmem(answer.p, answer.n, "\"new_message\"", 13))))
         blast.checked++;
 }
 
@@ -115,8 +132,10 @@ static void on_frame(struct conn *c, const struct ws_head *h, struct slice paylo
 {
     if (!h->is_final)
         die("a frame in pieces");
-    if (h->opcode == WS_TEXT)
-        on_text(c, payload);
+    if (h->opcode == WS_TEXT && c->sealed)
+        shake_hands(c, payload);
+    else if (h->opcode == WS_TEXT || h->opcode == WS_BINARY)
+        on_message(c, payload);
     else if (h->opcode == WS_PING)
         send_frame(c, WS_PONG, payload);
     else if (h->opcode == WS_CLOSE)
@@ -133,11 +152,10 @@ static void read_frames(struct conn *c)
     if (have)
         memcpy(in, c->rest.p, have);
     ssize_t n = recv(c->fd, in + have, sizeof(in) - have, MSG_DONTWAIT);
-    if (n < 0 && errno == EAGAIN)
-        return;
-    if (n <= 0)
+    if (n == 0 || (n < 0 && errno != EAGAIN))
         die("connection lost: %s", n ? strerror(errno) : "closed by the server");
-    have += (size_t)n;
+    if (n > 0)
+        have += (size_t)n;
     while (ws_parse(in + at, have - at, &h) && have - at >= h.head + h.len) {
         on_frame(c, &h, slice_of(in + at + h.head, h.len));
         at += h.head + h.len;
@@ -167,8 +185,8 @@ static void upgrade(struct conn *c, int port)
     c->fd = tcp_connect(port);
     int n = snprintf(request, sizeof(request),
                      "GET /chat HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
-                     port);
+                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n%s\r\n",
+                     port, c->sealed ? "Sec-WebSocket-Protocol: kerb.v1\r\n" : "");
     send_whole(c->fd, request, (size_t)n);
     const uint8_t *end = NULL;
     while (!end) {
@@ -190,6 +208,8 @@ static void connect_line(struct conn *c, int port, char *line)
     AUTO(buf_done) struct buf key = {0};
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
 
+    if (strncmp(line, SEALED_WORD, sizeof(SEALED_WORD) - 1) == 0)
+        c->sealed = sealed_parse(line + sizeof(SEALED_WORD) - 1);
     upgrade(c, port);
     set_nonblocking(c->fd);
     if (epoll_ctl(loop, EPOLL_CTL_ADD, c->fd, &e) != 0)
@@ -199,12 +219,16 @@ static void connect_line(struct conn *c, int port, char *line)
         greeted_n++;
         return;
     }
+    if (c->sealed) { /* the server speaks first, and may have done so with its upgrade */
+        read_frames(c);
+        return;
+    }
     char *login = strchr(line, ' ');
     if (!login || hex_decode(slice_of(line, (size_t)(login - line)), &key) != RC_OK || key.n != BOX_KEY)
         die("a line is not KEY LOGIN");
     memcpy(c->key, key.p, BOX_KEY);
     send_frame(c, WS_TEXT, slice_text(login + 1));
-    c->is_sealed = true;
+    c->is_boxed = true;
 }
 
 static void connect_all(int port, const char *path)

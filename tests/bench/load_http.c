@@ -1,8 +1,9 @@
 /*
  * Load for AS and TGS: posts each line of a file once, over N kept-alive connections with one request in flight each.
  *
- * Usage: load_http PORT PATH FILE CONNECTIONS. Prints one JSON object: requests, how many were answered with 200,
- * the greatest length of such an answer's body, seconds, and the times of the median and the slowest of 100.
+ * Usage: load_http PORT PATH FILE CONNECTIONS [STATUS ANSWERS]. Prints one JSON object: requests, how many were
+ * answered with STATUS (200), the greatest length of such an answer's body, seconds, and the times of the median and
+ * the slowest of 100. The bodies of these answers go to the file ANSWERS, one a line in the order of the requests.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ struct conn {
     int fd;
     bool is_busy;
     uint64_t sent_us;
-    size_t n;
+    size_t n, number; /* number of the request */
     char in[ANSWER_MAX + 1];
 };
 
@@ -33,8 +34,37 @@ static struct spread times;
 static struct {
     const char *path;
     FILE *file;
+    const char *status;
+    char **answers; /* by request; NULL: not wanted */
     size_t sent, answered, ok, reply_len;
 } load;
+
+static void keep(const struct conn *c, const char *body, size_t n)
+{
+    static size_t cap = 1;
+
+    if (c->number >= cap) {
+        size_t more = c->number + 4096;
+        load.answers = reallocarray(load.answers, more, sizeof(char *));
+        if (!load.answers)
+            die("out of memory");
+        memset(load.answers + cap, 0, (more - cap) * sizeof(char *));
+        cap = more;
+    }
+    load.answers[c->number] = strndup(body, n);
+}
+
+static void write_answers(const char *path)
+{
+    FILE *out = fopen(path, "w");
+
+    if (!out)
+        die("cannot write %s", path);
+    for (size_t i = 0; i < load.sent; i++)
+        fprintf(out, "%s\n", load.answers[i]);
+    if (fclose(out) != 0)
+        die("cannot write %s", path);
+}
 
 /* Posts the next line of the file; returns false when there is none. */
 static bool post_next(struct conn *c)
@@ -56,6 +86,7 @@ static bool post_next(struct conn *c)
     CHECK(buf_add(&out, slice_of(line, (size_t)n)));
     c->is_busy = true;
     c->n = 0;
+    c->number = load.sent;
     c->sent_us = monotonic_us();
     send_whole(c->fd, out.p, out.n);
     load.sent++;
@@ -79,8 +110,10 @@ static bool is_answered(struct conn *c)
         die("more than one answer to a request");
     spread_add(&times, monotonic_us() - c->sent_us);
     load.answered++;
-    if (strncmp(c->in, "HTTP/1.1 200 ", 13) == 0) {
+    if (strncmp(c->in + 9, load.status, 3) == 0) {
         load.ok++;
+        if (load.answers)
+            keep(c, end + 4, body);
         load.reply_len = body > load.reply_len ? body : load.reply_len;
     } else if (load.answered - load.ok == 1) {
         fprintf(stderr, "refused: %s\n", c->in);
@@ -102,8 +135,10 @@ static void read_answer(struct conn *c)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
-        die("usage: load_http PORT PATH FILE CONNECTIONS");
+    if (argc != 5 && argc != 7)
+        die("usage: load_http PORT PATH FILE CONNECTIONS [STATUS ANSWERS]");
+    load.status = argc == 7 ? argv[5] : "200";
+    load.answers = argc == 7 ? calloc(1, sizeof(char *)) : NULL;
     int port = (int)number_arg(argv[1], 1, 65535), n = (int)number_arg(argv[4], 1, CONNECTIONS_MAX);
     int loop = epoll_create1(EPOLL_CLOEXEC);
     load.path = argv[2];
@@ -130,6 +165,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < got; i++)
             read_answer(events[i].data.ptr);
     }
+    if (argc == 7)
+        write_answers(argv[6]);
     double seconds = (double)(monotonic_us() - start) / 1e6;
     printf(
         "{\"requests\": %zu, \"ok\": %zu, \"reply_len\": %zu, \"seconds\": %.4f, \"p50_us\": %lu, \"p99_us\": %lu}\n",

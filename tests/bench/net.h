@@ -34,6 +34,7 @@ struct ws_head {
 };
 
 #define WS_TEXT     1
+#define WS_BINARY   2
 #define WS_CLOSE    8
 #define WS_PING     9
 #define WS_PONG     10

@@ -8,7 +8,7 @@ import pytest
 
 from kerbtest import account, kdc, web
 from kerbtest.account import Login, Refused, administer, change_password, register
-from kerbtest.envelope import b64url
+from kerbtest.envelope import b64url, from_b64url
 from kerbtest.realm import wait_until
 
 FAST = {"policy": {"pbkdf2_iterations": 200000}}
@@ -309,6 +309,50 @@ def test_disabling_from_elsewhere_cuts_off_in_time(realm, root):
     refused("KDC_ERR_PREAUTH_FAILED", 401, realm.login, user)
     assert administer(login, "user_enable", name=user.name)["ok"]
     realm.login(user).service()
+
+
+@pytest.mark.parametrize("op, field", [("user_disable", "name"), ("user_del", "name"), ("user_cut_off", "name"),
+                                       ("chat_kick", "user")])
+def test_live_chat_connections_end_in_time(realm, root, op, field):
+    user, other = realm.add_user(), realm.add_user()
+    chat, others = realm.chat(user), realm.chat(other)
+    login = Login(realm, root.name, root.password)
+    ticket = login.service("kerb/admin")
+    assert ticket.call("/as/admin", {"op": op, field: user.name})["ok"]
+    assert chat.closed(timeout=2) == 4503
+    others.ask("online", "online")
+
+
+def test_notice_reaches_everybody(realm, root):
+    chat = realm.chat(realm.add_user(), extensions=True)
+    assert administer(Login(realm, root.name, root.password), "chat_notice", text="Back at noon")["ok"]
+    assert chat.expect("notice", timeout=3)["text"] == "Back at noon"
+
+
+def test_tgs_key_is_rotated_from_elsewhere(new_realm):
+    realm = new_realm(**{"policy": {**FAST["policy"], "keytab_delay": 1}})
+    user = realm.add_user()
+    realm.kerbadm("admin", "grant", user.name)
+    before = Login(realm, user.name, user.password)
+    told = administer(before, "tgs_rotate")
+    assert told["ok"] and told["kvno"] == 2
+    wait_until(lambda: realm.keytab("tgs").newest["kvno"] == 2, 3, "the new version in the TGS's keytab")
+    wait_until(lambda: time.time() > told["key_from"] + 1, 5, "its first second")
+    after = Login(realm, user.name, user.password)
+    assert from_b64url(after.tgt)[2:6] == b"\0\0\0\2"
+    after.service("chat")
+    before.service("chat")  # the old version opens what was issued under it
+
+
+def test_drain_of_the_others_ends_them_in_order(new_realm):
+    realm = new_realm(**FAST)
+    user = realm.add_user()
+    realm.kerbadm("admin", "grant", user.name)
+    ticket = Login(realm, user.name, user.password).service("kerb/admin")
+    assert ticket.call("/as/admin", {"op": "drain", "daemon": "chat"})["ok"]
+    assert realm.daemons.pop("chat").wait() == 0
+    assert ticket.call("/as/admin", {"op": "shutdown", "daemon": "tgs"})["ok"]
+    assert realm.daemons.pop("tgs").wait() == 0
 
 
 def test_every_admin_action_is_told_with_who_and_what(realm, root):

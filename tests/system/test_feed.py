@@ -2,6 +2,7 @@
 import configparser
 import json
 import os
+import sqlite3
 import struct
 import subprocess
 import threading
@@ -179,3 +180,38 @@ def test_an_inner_listener_is_on_loopback_only(new_realm, listen):
     assert r.returncode == 1 and "loopback" in r.stderr, r
     with open(realm.conf, "w", encoding="utf-8") as f:
         f.write(text)
+
+
+def order(realm, kind, text="", number=0):
+    """What the admin service writes for the other daemons."""
+    with sqlite3.connect(os.path.join(realm.state, "as/as.db")) as c:
+        c.execute("INSERT INTO feed (time_s, kind, client_id, number, text) VALUES (?, ?, zeroblob(16), ?, ?)",
+                  (int(time.time()), kind, number, text))
+
+
+NOTICE, DRAIN, ROTATE = 2, 3, 5
+
+
+def test_a_key_ordered_from_afar_reaches_the_running_service(new_realm):
+    realm = new_realm(policy={"keytab_delay": 3})
+    tgt = realm.login(realm.add_user())
+    order(realm, ROTATE, "chat")
+    wait_until(lambda: realm.keytab("chat").newest["kvno"] == 2, 5, "the key in the chat's keytab")
+    wait_until(lambda: kvno_of(tgt.service()) == 2, 8, "the new key in use")
+    realm.chat(tgt.service())
+    assert realm.kerbadm("check").returncode == 0
+
+
+def test_a_daemon_that_is_told_to_end_ends_in_order(new_realm):
+    realm = new_realm(start=False)
+    realm.start("as", "tgs")
+    wait_until(lambda: ready(realm, "tgs") == 200, 5, "ready")
+    order(realm, NOTICE, "not for the TGS")
+    order(realm, DRAIN, "tgs")
+    d = realm.daemons["tgs"]
+    assert d.wait() == 0
+    d.check_clean()
+    realm.start("tgs")  # the order is not carried out again
+    wait_until(lambda: ready(realm, "tgs") == 200, 5, "ready")
+    time.sleep(1)
+    assert realm.daemons["tgs"].is_alive()

@@ -1,9 +1,11 @@
 /* The client against a server that lies: every way in which an answer must not be believed. */
 #include "tests/unit/unit.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/unit/client_server.h"
@@ -385,6 +387,28 @@ static void refusals__have_a_status(void **state)
     }
 }
 
+static void http__silence_ends(void **state)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    struct kerb *other;
+    char url[64];
+
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", ntohs(a.sin_port));
+    const struct kerb_options o = {.url = url, .config = conf_file, .no_cache = true, .timeout_s = 1};
+    int64_t started = clock_monotonic_ms();
+    assert_int_equal(kerb_open(&o, &other), KERB_OK);
+    assert_int_equal(kerb_login(other, "alice", PASSWORD, strlen(PASSWORD), NULL), KERB_UNREACHABLE);
+    assert_in_range(clock_monotonic_ms() - started, 900, 10000);
+    kerb_close(other);
+    (void)close(fd);
+}
+
 static void open__refuses_urls_that_cannot_be(void **state)
 {
     static const char *const bad[] = {"ftp://x",     "file:///etc/passwd", "x",       "http://u@x", "http://u:p@x",
@@ -422,6 +446,7 @@ int main(void)
         T(login__refuses_what_is_not_sealed_or_unasked),
         T(ticket__refuses_a_reply_for_others),
         T(refusals__have_a_status),
+        T(http__silence_ends),
         T(open__refuses_urls_that_cannot_be),
 #undef T
     };

@@ -217,9 +217,29 @@ static void envelope_kvno__reads_the_version_and_refuses_a_foreign_head(void **s
     assert_rc(envelope_kvno(buf_slice(&e), &kvno), RC_MODIFIED);
 }
 
+static void derive_pair__gives_what_each_derivation_gives(void **state)
+{
+    static const enum label labels[2] = {LABEL_TGS_AUTHENTICATOR, LABEL_TGS_REPLY};
+    struct envelope_key pair[2], single;
+    struct key key, classic;
+
+    (void)state;
+    assert_ok(key_random(ETYPE_AES128_CBC_HS256, 7, 0, &key));
+    assert_ok(envelope_derive_pair(&key, labels, pair));
+    for (size_t i = 0; i < 2; i++) {
+        assert_ok(envelope_derive(&key, labels[i], &single));
+        assert_memory_equal(pair[i].mac_enc, single.mac_enc, AEAD_KEY);
+        assert_int_equal(pair[i].kvno, 7);
+    }
+    assert_memory_not_equal(pair[0].mac_enc, pair[1].mac_enc, AEAD_KEY);
+    assert_ok(key_random(ETYPE_AES128_CBC, 0, 0, &classic));
+    assert_rc(envelope_derive_pair(&classic, labels, pair), RC_BAD_ETYPE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(derive_pair__gives_what_each_derivation_gives),
         cmocka_unit_test(envelope_open__gives_back_every_length),
         cmocka_unit_test(envelope_seal__has_the_layout_of_the_protocol),
         cmocka_unit_test(envelope_derive__each_label_has_its_key),

@@ -428,6 +428,15 @@ static void sealed__is_never_mixed_with_classic(void **state)
     assert_rc(send_it(NULL), RC_BAD_ETYPE);
 }
 
+static void sealed__is_served_where_the_realm_allows_it(void **state)
+{
+    (void)state;
+    (void)snprintf(conf.realm_profiles, sizeof conf.realm_profiles, "classic");
+    assert_rc(send_new(), RC_PROFILE_OFF);
+    (void)snprintf(conf.realm_profiles, sizeof conf.realm_profiles, "sealed");
+    assert_ok(send_new());
+}
+
 static void sealed__refuses_tickets_that_do_not_count(void **state)
 {
     (void)state;
@@ -515,6 +524,7 @@ int main(void)
         TEST(sealed__answers_one_request_only),
         TEST(sealed__takes_only_sealed_tickets),
         TEST(sealed__is_never_mixed_with_classic),
+        TEST(sealed__is_served_where_the_realm_allows_it),
         TEST(sealed__refuses_tickets_that_do_not_count),
         TEST(sealed__knows_services_only),
         TEST(sealed__reads_bodies_strictly),

@@ -179,6 +179,15 @@ static void serve__refuses_a_sealed_ticket_in_a_classic_request(void **state)
     assert_rc(ask(), RC_BAD_ETYPE);
 }
 
+static void serve__refuses_classic_where_the_realm_dropped_it(void **state)
+{
+    (void)state;
+    (void)snprintf(conf.realm_profiles, sizeof conf.realm_profiles, "sealed");
+    assert_rc(ask(), RC_PROFILE_OFF);
+    (void)snprintf(conf.realm_profiles, sizeof conf.realm_profiles, "sealed, classic");
+    assert_ok(ask());
+}
+
 static void serve__binds_the_address_when_the_realm_says_so(void **state)
 {
     (void)state;
@@ -380,6 +389,7 @@ int main(void)
         TEST(serve__refuses_tickets_that_are_not_its_own),
         TEST(serve__opens_with_the_key_version_that_the_ticket_names),
         TEST(serve__refuses_a_sealed_ticket_in_a_classic_request),
+        TEST(serve__refuses_classic_where_the_realm_dropped_it),
         TEST(serve__binds_the_address_when_the_realm_says_so),
         TEST(serve__refuses_an_authenticator_under_another_key),
         TEST(serve__refuses_somebody_elses_ticket),

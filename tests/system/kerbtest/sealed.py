@@ -65,6 +65,20 @@ class Preauth:
         return dump({"v": 1, "body": self.body, "cookie": cookie, "preauth": b64url(sealed)})
 
 
+def first_request(name):
+    """The bytes of an AS request without a proof."""
+    return dump({"v": 1, "body": pack({"login": name, "tgs_name": "tgs", "nonce": b64url(os.urandom(16))})})
+
+
+def proof(realm, name, key, first, asked):
+    """The bytes of the second request, for the first one and its answer."""
+    body = json.loads(first)["body"]
+    nonce = json.loads(from_b64url(body))["nonce"]
+    plain = {"nonce": nonce, "time": int(time.time()), "etypes_seen": asked["etypes"]}
+    sealed = seal(key, "as-preauth", dump(plain), realm.name, name, "tgs", sha(body) + sha(asked["cookie"]))
+    return dump({"v": 1, "body": body, "cookie": asked["cookie"], "preauth": b64url(sealed)})
+
+
 class Tgt:
     def __init__(self, realm, user, fields):
         self.realm, self.user, self.fields = realm, user, fields
@@ -222,5 +236,5 @@ def chat(realm, user, **how):
     return SealedChat(realm, ticket, **how)
 
 
-__all__ = ["ETYPE", "Preauth", "SealedChat", "ServiceTicket", "Stream", "Tgt", "chat", "dump", "login", "pack", "run", "sha",
+__all__ = ["ETYPE", "Preauth", "SealedChat", "ServiceTicket", "Stream", "Tgt", "chat", "dump", "first_request", "login", "pack", "proof", "run", "sha",
            "user_key"]
