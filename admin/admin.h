@@ -39,6 +39,10 @@ enum admin_option {
     OPT_FORCE,
     OPT_MARKDOWN,
     OPT_EXAMPLE,
+    OPT_UNSEAL_SHARES,
+    OPT_THRESHOLD,
+    OPT_SHARES,
+    OPT_SHARES_FILE,
     OPT_COUNT
 };
 
@@ -46,6 +50,7 @@ struct admin {
     const char *opt[OPT_COUNT]; /* the option's value, "" for a flag that was given, NULL when absent */
     const char *arg, *arg2;     /* the command's arguments, NULL when it takes none */
     struct buf config_path;     /* NUL-terminated */
+    struct buf shares;          /* of --shares-file, once it was read */
     struct conf conf;           /* after admin_load */
     bool has_told;              /* a sentence about the failure is on standard error */
 };
@@ -78,6 +83,8 @@ MUST enum rc cmd_mkey_add(struct admin *a);
 MUST enum rc cmd_mkey_use(struct admin *a);
 MUST enum rc cmd_mkey_rewrap(struct admin *a);
 MUST enum rc cmd_mkey_purge(struct admin *a);
+MUST enum rc cmd_mkey_split(struct admin *a);
+MUST enum rc cmd_unseal(struct admin *a);
 MUST enum rc cmd_check(struct admin *a);
 MUST enum rc cmd_config(struct admin *a);
 
@@ -108,6 +115,19 @@ extern const char *const admin_own_services[ADMIN_OWN_N];
 
 /* After a change of a user's row: nothing, a sentence, and RC_OK for RC_OK. */
 enum rc admin_tell_user(struct admin *a, enum rc rc, const struct as_store *s, const struct name *name);
+
+/* Has the master key of a daemon there, where it comes from shares: asks for them, or reads --shares-file. Tells. */
+MUST enum rc admin_unseal(struct admin *a, const char *daemon);
+
+/* A new secret in shares: threshold of n open it. */
+struct admin_split {
+    unsigned threshold, n;
+};
+MUST enum rc admin_split_parse(struct admin *a, const char *text, struct admin_split *ret); /* "3/5". Tells. */
+MUST enum rc admin_split(struct admin *a, const char *daemon, const struct admin_split *how, struct buf *ret_texts);
+MUST enum rc admin_print_shares(struct admin *a, const char *daemon, const struct admin_split *how,
+                                const struct buf *texts);
+void admin_shares_json(struct jw *w, const char *member, const struct buf *texts);
 
 /* The two stores; NOT_FOUND, DB_NEWER and so on are told. */
 MUST enum rc admin_open_as(struct admin *a, enum db_mode mode, struct as_store **ret);

@@ -121,12 +121,14 @@ static enum rc tell_store(struct admin *a, enum rc rc, const char *part)
 
 enum rc admin_open_as(struct admin *a, enum db_mode mode, struct as_store **ret)
 {
+    TRY(admin_unseal(a, "as"));
     enum rc rc = as_store_open(&a->conf, mode, ret);
     return rc == RC_OK ? RC_OK : tell_store(a, rc, "as");
 }
 
 enum rc admin_open_tgs(struct admin *a, enum db_mode mode, struct tgs_store **ret)
 {
+    TRY(admin_unseal(a, "tgs"));
     enum rc rc = tgs_store_open(&a->conf, mode, ret);
     return rc == RC_OK ? RC_OK : tell_store(a, rc, "tgs");
 }

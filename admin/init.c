@@ -7,6 +7,7 @@
  */
 #include "admin/admin.h"
 #include "admin/password.h"
+#include "shared/unseal/place.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,27 +23,38 @@ static const char *const folders[] = {"as", "tgs", "chat"};
 
 static const struct {
     const char *path;
-    bool is_made; /* by init; the rest appears when a daemon runs */
+    enum { MADE, SHARES, LATER } when; /* SHARES: made in place of master.key; LATER: appears when a daemon runs */
 } files[] = {
-    {"as/master.key",   true },
-    {"as/as.db",        true },
-    {"tgs/master.key",  true },
-    {"tgs/tgs.db",      true },
-    {ADMIN_TGS_KEYTAB,  true },
-    {ADMIN_AS_KEYTAB,   true },
-    {ADMIN_CHAT_MASTER, true },
-    {ADMIN_CHAT_KEYTAB, true },
-    {"chat/chat.db",    false},
-    {"as/replay",       false},
-    {"tgs/replay",      false},
-    {"chat/replay",     false},
+    {"as/master.key",      MADE  },
+    {"as/as.db",           MADE  },
+    {"tgs/master.key",     MADE  },
+    {"tgs/tgs.db",         MADE  },
+    {ADMIN_TGS_KEYTAB,     MADE  },
+    {ADMIN_AS_KEYTAB,      MADE  },
+    {ADMIN_CHAT_MASTER,    MADE  },
+    {ADMIN_CHAT_KEYTAB,    MADE  },
+    {"chat/chat.db",       LATER },
+    {"as/replay",          LATER },
+    {"tgs/replay",         LATER },
+    {"chat/replay",        LATER },
+    {"as/master.shares",   SHARES},
+    {"tgs/master.shares",  SHARES},
+    {"chat/master.shares", SHARES},
 };
 
 /* What init has made so far and takes away again when it fails. */
 struct made {
     bool config_dir, config, state_dir, folder[ARRAY_LEN(folders)];
     bool surveyed; /* nothing of files[] was there before us */
+    struct admin_split split;
+    struct buf shares[ARRAY_LEN(folders)]; /* one a line */
 };
+
+static void made_done(struct made *made)
+{
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+        buf_done(&made->shares[i]);
+}
 
 /* In doubt it is: what is there is never taken away. */
 static bool is_there(const struct conf *conf, const char *sub)
@@ -82,9 +94,27 @@ static enum rc write_config(struct admin *a, const char *path, struct made *made
                    realm.s));
     if (a->opt[OPT_SEALED_ONLY])
         TRY(buf_text(&text, "profiles = sealed\n"));
+    if (a->opt[OPT_UNSEAL_SHARES])
+        TRY(buf_text(&text, "\n[as]\nmaster = shares\n\n[tgs]\nmaster = shares\n\n[chat]\nmaster = shares\n"));
     made->config = true;
     enum rc rc = file_write_atomic(path, buf_slice(&text), CONF_MODE);
     return rc == RC_OK ? RC_OK : admin_fail(a, rc, "%s: %s", path, rc_text(rc));
+}
+
+/* Shares are asked for when, and only when, the file lets every master key come from them. */
+static enum rc check_shares(struct admin *a)
+{
+    const char *const sources[] = {a->conf.as_master, a->conf.tgs_master, a->conf.chat_master};
+
+    for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+        bool is_shares = strcmp(sources[i], "shares") == 0;
+        if (is_shares && !a->opt[OPT_UNSEAL_SHARES])
+            return admin_fail(a, RC_BAD_CONFIG, "[%s] master = shares: say how many with --unseal-shares", folders[i]);
+        if (!is_shares && a->opt[OPT_UNSEAL_SHARES])
+            return admin_fail(a, RC_BAD_CONFIG, "%s has other master keys: write 'master = shares' into [%s]",
+                              admin_config_path(a), folders[i]);
+    }
+    return RC_OK;
 }
 
 /* What was asked for and what the file says must be the same, also when we wrote it: "a ; b" is cut at its comment. */
@@ -95,6 +125,7 @@ static enum rc check_realm(struct admin *a)
     if (a->opt[OPT_SEALED_ONLY] && conf_profiles(&a->conf) != PROFILE_SEALED)
         return admin_fail(a, RC_BAD_CONFIG, "%s allows other profiles: write 'profiles = sealed' into [realm]",
                           admin_config_path(a));
+    TRY(check_shares(a));
     if (!a->opt[OPT_REALM])
         return RC_OK;
     TRY(name_parse(slice_text(a->opt[OPT_REALM]), &wanted));
@@ -102,6 +133,19 @@ static enum rc check_realm(struct admin *a)
         return RC_OK;
     return admin_fail(a, RC_BAD_CONFIG, "%s names the realm '%s', not '%s'", admin_config_path(a), a->conf.realm.s,
                       wanted.s);
+}
+
+/* With shares, or as a credential, a master key is no file of the state. */
+static bool is_needed(const struct admin *a, const char *path, bool is_made)
+{
+    const char *const sources[] = {a->conf.as_master, a->conf.tgs_master, a->conf.chat_master};
+
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        size_t n = strlen(folders[i]);
+        if (strncmp(path, folders[i], n) == 0 && strcmp(path + n, "/" MASTER_FILE_NAME) == 0)
+            return strcmp(sources[i], "file") == 0;
+    }
+    return is_made;
 }
 
 /* Refuses a state that is there, and says which kind it is. */
@@ -114,7 +158,7 @@ static enum rc survey(struct admin *a, const struct made *made)
         bool there = is_there(&a->conf, files[i].path);
         if (there)
             TRY(buf_printf(&has, " %s", files[i].path));
-        else if (files[i].is_made)
+        else if (is_needed(a, files[i].path, files[i].when == MADE))
             TRY(buf_printf(&lacks, " %s", files[i].path));
     }
     if (has.n == 0)
@@ -152,12 +196,20 @@ static enum rc tell(struct admin *a, enum rc rc, const char *sub)
     return admin_fail(a, rc, "%s/%s: %s", a->conf.realm_state, sub, rc_text(rc));
 }
 
-static enum rc make_master(struct admin *a, const char *sub)
+/* In folders[i]: a file, or shares, which are printed when all is made. */
+static enum rc make_master(struct admin *a, size_t i, struct made *made)
 {
-    AUTO(str_done) char *path = NULL;
+    AUTO(master_place_done) struct master_place place = {0};
+    AUTO(buf_done) struct buf path = {0};
 
-    TRY(conf_path(&a->conf, sub, &path));
-    return tell(a, master_create(path), sub);
+    TRY(master_place_of(&a->conf, folders[i], &place));
+    if (place.source == MASTER_SHARES)
+        return admin_split(a, folders[i], &made->split, &made->shares[i]);
+    if (place.source == MASTER_CREDENTIAL)
+        return RC_OK; /* somebody else's work */
+    TRY(buf_printf(&path, "%s/" MASTER_FILE_NAME, place.dir));
+    const char *name = buf_cstr(&path);
+    return name ? tell(a, master_create(name), folders[i]) : RC_NO_MEMORY;
 }
 
 static enum rc save_single(struct admin *a, const char *sub, const struct name *principal, const struct key *key)
@@ -227,9 +279,8 @@ static enum rc make_all(struct admin *a, const char *dir, struct made *made)
     TRY(survey(a, made));
     made->surveyed = true;
     TRY(make_folders(a, made));
-    TRY(make_master(a, "as/master.key"));
-    TRY(make_master(a, "tgs/master.key"));
-    TRY(make_master(a, ADMIN_CHAT_MASTER));
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+        TRY(make_master(a, i, made));
     TRY(make_as(a));
     return make_tgs(a);
 }
@@ -245,7 +296,7 @@ static void remove_file(const struct conf *conf, const char *sub, const char *su
 static void undo(struct admin *a, const char *dir, const struct made *made)
 {
     for (size_t i = 0; made->surveyed && i < ARRAY_LEN(files); i++) {
-        if (!files[i].is_made)
+        if (files[i].when == LATER)
             continue;
         remove_file(&a->conf, files[i].path, "");
         remove_file(&a->conf, files[i].path, "-wal");
@@ -303,7 +354,7 @@ static enum rc first_admin(struct admin *a)
     return add_admin(a, &name, buf_slice(&password));
 }
 
-static enum rc show(struct admin *a)
+static enum rc show(struct admin *a, const struct made *made)
 {
     AUTO(buf_done) struct buf out = {0};
     const char *config = admin_config_path(a);
@@ -311,7 +362,10 @@ static enum rc show(struct admin *a)
     if (!a->opt[OPT_JSON]) {
         TRY(buf_printf(&out, "realm %s is made in %s\n", a->conf.realm.s, a->conf.realm_state));
         TRY(buf_printf(&out, "next: kerbadm --config %s user add NAME\n", config));
-        return admin_print(a, &out);
+        TRY(admin_print(a, &out));
+        for (size_t i = 0; i < ARRAY_LEN(folders) && a->opt[OPT_UNSEAL_SHARES]; i++)
+            TRY(admin_print_shares(a, folders[i], &made->split, &made->shares[i]));
+        return RC_OK;
     }
     struct jw w = jw_start(&out);
     jw_open(&w, NULL, '{');
@@ -323,6 +377,12 @@ static enum rc show(struct admin *a)
     for (size_t i = 0; i < ADMIN_OWN_N; i++)
         jw_text(&w, NULL, slice_text(admin_own_services[i]));
     jw_close(&w, ']');
+    if (a->opt[OPT_UNSEAL_SHARES])
+        jw_open(&w, "shares", '{');
+    for (size_t i = 0; i < ARRAY_LEN(folders) && a->opt[OPT_UNSEAL_SHARES]; i++)
+        admin_shares_json(&w, folders[i], &made->shares[i]);
+    if (a->opt[OPT_UNSEAL_SHARES])
+        jw_close(&w, '}');
     jw_close(&w, '}');
     return admin_print_json(a, &w);
 }
@@ -330,9 +390,11 @@ static enum rc show(struct admin *a)
 enum rc cmd_init(struct admin *a)
 {
     AUTO(buf_done) struct buf dir = {0};
-    struct made made = {0};
+    AUTO(made_done) struct made made = {0};
     sigset_t block, old;
 
+    if (a->opt[OPT_UNSEAL_SHARES])
+        TRY(admin_split_parse(a, a->opt[OPT_UNSEAL_SHARES], &made.split));
     TRY(admin_config_dir(a, &dir));
     (void)sigemptyset(&block);
     (void)sigaddset(&block, SIGINT);
@@ -344,6 +406,6 @@ enum rc cmd_init(struct admin *a)
         undo(a, (char *)dir.p, &made);
     (void)sigprocmask(SIG_SETMASK, &old, NULL);
     TRY(rc);
-    TRY(show(a));
+    TRY(show(a, &made));
     return first_admin(a);
 }

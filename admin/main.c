@@ -18,9 +18,10 @@
 #define BIT(option)   (1U << (option))
 #define PASSWORD_BITS (BIT(OPT_PASSWORD_FILE) | BIT(OPT_RANDOM))
 #define PRINT_BITS    (BIT(OPT_MARKDOWN) | BIT(OPT_EXAMPLE))
-#define EVERYWHERE    (BIT(OPT_HELP) | BIT(OPT_VERSION) | BIT(OPT_STATE) | BIT(OPT_CONFIG) | BIT(OPT_JSON))
-#define EXCLUDE_N     3
-#define HELP_COLUMN   32
+#define EVERYWHERE \
+    (BIT(OPT_SHARES_FILE) | BIT(OPT_HELP) | BIT(OPT_VERSION) | BIT(OPT_STATE) | BIT(OPT_CONFIG) | BIT(OPT_JSON))
+#define EXCLUDE_N   3
+#define HELP_COLUMN 32
 
 static const struct {
     const char *name, *value, *help; /* value: NULL for a flag */
@@ -41,6 +42,12 @@ static const struct {
     [OPT_SINCE] = {"since",         "TIME", "lines from then on, UTC, e.g. 2026-11-20T10:30"                      },
     [OPT_OUT] = {"out",           "FILE", "file to write"                                                       },
     [OPT_FORCE] = {"force",         NULL,   "replace the file if it is there"                                     },
+    [OPT_UNSEAL_SHARES] = {"unseal-shares", "T/N",
+                  "split each master key into N shares, of which T open it; prints them, once"                   },
+    [OPT_THRESHOLD] = {"threshold",     "T",    "-t T: how many shares open the key"                                  },
+    [OPT_SHARES] = {"shares",        "N",    "-n N: how many shares to make"                                       },
+    [OPT_SHARES_FILE] = {"shares-file",   "FILE",
+                  "shares of the master keys that kerbadm needs, one a line (-: standard input)"                 },
     [OPT_MARKDOWN] = {"markdown",      NULL,   "as a Markdown reference"                                             },
     [OPT_EXAMPLE] = {"example",       NULL,   "as a kerb.conf with all defaults"                                    },
 };
@@ -56,7 +63,7 @@ struct command {
 /* clang-format off */
 static const struct command commands[] = {
     /* words            argument   options                        needs         help                                                handler */
-    {"init",           NULL,      BIT(OPT_REALM) | BIT(OPT_SEALED_ONLY), 0,            "make a realm: keys, databases, the service chat", cmd_init},
+    {"init",           NULL,      BIT(OPT_REALM) | BIT(OPT_SEALED_ONLY) | BIT(OPT_UNSEAL_SHARES), 0,            "make a realm: keys, databases, the service chat", cmd_init},
     {"user add",       "NAME",    PASSWORD_BITS,                 0,            "add a user; asks for the password",                cmd_user_add},
     {"user passwd",    "NAME",    PASSWORD_BITS | BIT(OPT_CUT_OFF), 0,            "give a user another password",                     cmd_user_passwd},
     {"user disable",   "NAME",    0,                             0,            "let a user log in no more",       cmd_user_disable},
@@ -86,6 +93,8 @@ static const struct command commands[] = {
     {"mkey use",       "DAEMON",  0,                             0,            "let the newest version seal from now on",          cmd_mkey_use},
     {"mkey rewrap",    "DAEMON",  0,                             0,            "seal anew what lies under older versions",         cmd_mkey_rewrap},
     {"mkey purge",     "DAEMON",  0,                             0,            "remove older versions, when nothing lies under them", cmd_mkey_purge},
+    {"mkey split",     "DAEMON",  BIT(OPT_THRESHOLD) | BIT(OPT_SHARES), BIT(OPT_THRESHOLD), "make the next version from a secret in shares, printed once (-t T -n N)", cmd_mkey_split},
+    {"unseal",         "DAEMON",  0,                             0,            "hand shares to a daemon that waits for them",      cmd_unseal},
     {"check",          NULL,      0,                             0,            "look for what is wrong with the state",            cmd_check},
     {"config",         NULL,      PRINT_BITS,                    PRINT_BITS,   "print all keys of kerb.conf",                      cmd_config},
 };
@@ -146,8 +155,10 @@ static bool parse_options(int argc, char **argv, struct admin *a)
     for (size_t o = 0; o < OPT_COUNT; o++)
         table[o] =
             (struct option){.name = options[o].name, .has_arg = options[o].value ? required_argument : no_argument};
-    while ((found = getopt_long(argc, argv, "", table, &i)) == 0)
-        a->opt[i] = optarg ? optarg : "";
+    while ((found = getopt_long(argc, argv, "t:n:", table, &i)) == 0 || found == 't' || found == 'n') {
+        size_t o = found == 't' ? OPT_THRESHOLD : found == 'n' ? OPT_SHARES : (size_t)i;
+        a->opt[o] = optarg ? optarg : "";
+    }
     return found == -1; /* '?': it has told */
 }
 
@@ -268,5 +279,6 @@ int main(int argc, char **argv)
     }
     int status = parse_options(argc, argv, &a) ? run(&a, argv + optind, argc - optind) : EXIT_USAGE;
     buf_done(&a.config_path);
+    buf_done(&a.shares);
     return status;
 }

@@ -27,6 +27,7 @@ void mkey_rows_done(struct mkey_rows *r)
 
 static enum rc open_chat(struct admin *a, enum db_mode mode, struct mkey_rows *r)
 {
+    TRY(admin_unseal(a, "chat"));
     enum rc rc = chat_rows_open(&a->conf, mode, &r->chat);
 
     if (rc == RC_NOT_FOUND) /* it has never run: nothing is sealed */

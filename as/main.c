@@ -20,6 +20,7 @@
 #include "shared/service/lifecycle.h"
 #include "shared/service/metrics_get.h"
 #include "shared/unseal/audit_key.h"
+#include "shared/unseal/unseal.h"
 #include "shared/unseal/watch.h"
 
 #define DAEMON   "kerb-as"
@@ -273,10 +274,25 @@ static void each_second(struct daemon *d, bool force)
     master_watch_look(&d->master);
 }
 
+/* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
+static bool unseal(struct daemon *d, int *ret_status)
+{
+    AUTO(buf_done) struct buf error = {0};
+
+    enum rc rc = unseal_wait(&d->conf, "as", d->conf.as_listen, &error);
+    if (rc == RC_OK)
+        return true;
+    *ret_status = rc == RC_STOPPED ? 0 : fail("unseal", error.n ? buf_cstr(&error) : rc_text(rc));
+    return false;
+}
+
 static int serve(struct daemon *d)
 {
-    const int64_t start_s = clock_s();
+    int status;
 
+    if (!unseal(d, &status))
+        return status;
+    const int64_t start_s = clock_s();
     if (prepare(d, start_s) != 0)
         return 1;
     lifecycle_wait_second(start_s);
@@ -335,6 +351,8 @@ int main(int argc, char **argv)
         return fail("configuration", error.n ? buf_cstr(&error) : rc_text(rc));
     if (args.check_only)
         return 0;
+    if (args.unseal)
+        (void)snprintf(d.conf.as_master, sizeof d.conf.as_master, "shares");
     log_setup("kerb-as", level);
     if (!crypto_keys_are_locked())
         log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");

@@ -12,6 +12,7 @@
 #include "shared/service/log.h"
 #include "shared/service/ops.h"
 #include "shared/unseal/audit_key.h"
+#include "shared/unseal/unseal.h"
 
 struct daemon {
     struct conf conf;
@@ -145,10 +146,25 @@ static int open_edge(struct daemon *d, int64_t start_s)
     return rc == RC_OK ? 0 : fail_with(d->conf.chat_listen, buf_cstr(&error), rc);
 }
 
+/* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
+static bool unseal(struct daemon *d, int *ret_status)
+{
+    AUTO(buf_done) struct buf error = {0};
+
+    enum rc rc = unseal_wait(&d->conf, "chat", d->conf.chat_listen, &error);
+    if (rc == RC_OK)
+        return true;
+    *ret_status = rc == RC_STOPPED ? 0 : fail_with("unseal", buf_cstr(&error), rc);
+    return false;
+}
+
 static int serve(struct daemon *d)
 {
-    const int64_t start_s = clock_s();
+    int status;
 
+    if (!unseal(d, &status))
+        return status;
+    const int64_t start_s = clock_s();
     if (open_state(d) != 0 || open_ops(d, start_s) != 0 || make_chat(d) != 0 || open_wire(d, start_s) != 0 ||
         open_edge(d, start_s) != 0)
         return 1;
@@ -197,6 +213,8 @@ int main(int argc, char **argv)
         return fail_with("configuration", buf_cstr(&error), rc);
     if (args.check_only)
         return 0;
+    if (args.unseal)
+        (void)snprintf(d.conf.chat_master, sizeof d.conf.chat_master, "shares");
     log_setup("kerb-chat", level);
     if (!crypto_keys_are_locked())
         log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");

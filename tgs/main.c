@@ -17,6 +17,7 @@
 #include "shared/service/metrics_get.h"
 #include "shared/service/ops.h"
 #include "shared/unseal/audit_key.h"
+#include "shared/unseal/unseal.h"
 #include "shared/unseal/watch.h"
 #include "tgs/feed.h"
 #include "tgs/grant.h"
@@ -279,10 +280,25 @@ static void each_second(struct daemon *d, bool force)
     measure(d);
 }
 
+/* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
+static bool unseal(struct daemon *d, int *ret_status)
+{
+    AUTO(buf_done) struct buf error = {0};
+
+    enum rc rc = unseal_wait(&d->conf, "tgs", d->conf.tgs_listen, &error);
+    if (rc == RC_OK)
+        return true;
+    *ret_status = rc == RC_STOPPED ? 0 : fail("unseal", error.n ? buf_cstr(&error) : rc_text(rc));
+    return false;
+}
+
 static int serve(struct daemon *d)
 {
-    const int64_t start_s = clock_s();
+    int status;
 
+    if (!unseal(d, &status))
+        return status;
+    const int64_t start_s = clock_s();
     if (prepare(d, start_s) != 0)
         return 1;
     if (start_feeds(d) != 0)
@@ -339,6 +355,8 @@ int main(int argc, char **argv)
         return fail("configuration", error.n ? buf_cstr(&error) : rc_text(rc));
     if (args.check_only)
         return 0;
+    if (args.unseal)
+        (void)snprintf(d.conf.tgs_master, sizeof d.conf.tgs_master, "shares");
     log_setup("kerb-tgs", level);
     if (!crypto_keys_are_locked())
         log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");

@@ -50,8 +50,8 @@ static enum rc add_version(void *ctx, const struct master_version *is, const str
     struct versions *all = ctx;
     size_t at = 0;
 
-    if (!key)
-        return RC_NO_SHARES;
+    if (!key) /* shares that were made since the start: nothing lies under them yet */
+        return is->valid_from > clock_s() ? RC_OK : RC_NO_SHARES;
     if (all->n == MASTER_VERSIONS_MAX)
         return RC_LIMIT;
     while (at < all->n && all->v[at].is.kvno < is->kvno)

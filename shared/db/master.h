@@ -32,7 +32,7 @@ void master_place_done(struct master_place *p); /* for AUTO */
 struct master;
 
 /* Errors: as keytab_load and shares_load; NO_KEY (none of "master", or no directory of credentials), NO_SHARES (a
- * version whose secret was not supplied), EXISTS (a version twice), LIMIT. */
+ * version in use whose secret was not supplied), EXISTS (a version twice), LIMIT. */
 MUST enum rc master_open(const struct master_place *place, struct master **ret);
 /* A keytab alone. */
 MUST enum rc master_load(const char *path, const struct name *realm, struct master **ret);

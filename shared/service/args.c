@@ -5,11 +5,12 @@
 
 #include "shared/service/conf.h"
 
-enum { OPT_CONFIG = 1, OPT_CHECK, OPT_VERSION, OPT_HELP };
+enum { OPT_CONFIG = 1, OPT_CHECK, OPT_UNSEAL, OPT_VERSION, OPT_HELP };
 
 static const struct option options[] = {
     {"config",       required_argument, NULL, OPT_CONFIG },
     {"check-config", no_argument,       NULL, OPT_CHECK  },
+    {"unseal",       no_argument,       NULL, OPT_UNSEAL },
     {"version",      no_argument,       NULL, OPT_VERSION},
     {"help",         no_argument,       NULL, OPT_HELP   },
     {NULL,           0,                 NULL, 0          },
@@ -23,7 +24,7 @@ static const char *program_name(const char *argv0)
 
 static void print_usage(FILE *to, const char *program)
 {
-    (void)fprintf(to, "usage: %s --config FILE [--check-config]\n", program);
+    (void)fprintf(to, "usage: %s --config FILE [--check-config] [--unseal]\n", program);
 }
 
 static void print_help(const char *program, const char *summary)
@@ -34,6 +35,7 @@ static void print_help(const char *program, const char *summary)
         "\n"
         "  --config FILE    the configuration, usually STATE/kerb.conf\n"
         "  --check-config   read it, say what is wrong, and end\n"
+        "  --unseal         the master key comes from shares: wait for them (kerbadm unseal)\n"
         "  --version        print the version and end\n"
         "  --help           print this and end\n\n"
         "Runs in the foreground and logs to standard error. SIGTERM ends it in order, SIGHUP re-reads keys.\n");
@@ -59,6 +61,9 @@ bool daemon_args_parse(int argc, char **argv, const char *summary, struct daemon
             break;
         case OPT_CHECK:
             args.check_only = true;
+            break;
+        case OPT_UNSEAL:
+            args.unseal = true;
             break;
         case OPT_VERSION:
             (void)printf("%s %s\n", program, KERB_VERSION);

@@ -125,10 +125,11 @@ MUST enum rc conf_path(const struct conf *conf, const char *sub, char **ret); /*
 MUST enum rc conf_markdown(struct buf *out);
 MUST enum rc conf_example(struct buf *out);
 
-/* What every daemon's command line is: --config FILE, --check-config, --version, --help. */
+/* What every daemon's command line is: --config FILE, --check-config, --unseal, --version, --help. */
 struct daemon_args {
     const char *config;
     bool check_only;
+    bool unseal; /* the master key comes from shares, whatever the configuration says */
 };
 
 /* Returns true to go on; else ret_exit is the exit status (0 after --help, 2 after a wrong word). Prints. */
