@@ -6,6 +6,7 @@
  * holds the database's write lock while it removes, so that nobody seals under a version that is going.
  */
 #include "admin/mkey.h"
+#include "admin/audit.h"
 
 #include <signal.h>
 #include <string.h>
@@ -234,6 +235,7 @@ enum rc cmd_mkey_rewrap(struct admin *a)
         return admin_fail(a, rc, "stopped after %llu rows; the same command goes on from there",
                           (unsigned long long)done);
     TRY(tell(a, rc, &place));
+    TRY(tell(a, audit_rewrap(a, a->arg), &place));
     TRY(show_rewrap(a, rows.db.master ? master_kvno(rows.db.master) : 0, done, bad));
     if (bad)
         return admin_fail(a, RC_BAD_ROW, "%llu rows do not open and were left as they are", (unsigned long long)bad);
