@@ -32,6 +32,9 @@ enum admin_option {
     OPT_RANDOM,
     OPT_CUT_OFF,
     OPT_NAME,
+    OPT_CLIENT,
+    OPT_RESULT,
+    OPT_SINCE,
     OPT_OUT,
     OPT_FORCE,
     OPT_MARKDOWN,
@@ -65,6 +68,7 @@ MUST enum rc cmd_user_del(struct admin *a);
 MUST enum rc cmd_user_list(struct admin *a);
 MUST enum rc cmd_user_show(struct admin *a);
 MUST enum rc cmd_user_profiles(struct admin *a);
+MUST enum rc cmd_user_unlock(struct admin *a);
 MUST enum rc cmd_user_code(struct admin *a);
 MUST enum rc cmd_invite(struct admin *a);
 MUST enum rc cmd_admin_grant(struct admin *a);

@@ -4,6 +4,7 @@
  * Two tables say what there is: options, and commands with the options that go with them. Help is printed from both.
  * Exit status: 0 done, 1 failed (a sentence on standard error), 2 called wrongly. One thread.
  */
+#include "admin/audit.h"
 #include "admin/remote.h"
 
 #include <getopt.h>
@@ -38,6 +39,9 @@ static const struct {
     [OPT_RANDOM] = {"random",        NULL,   "draw a random password and print it, once"                                      },
     [OPT_CUT_OFF] = {"cut-off",       NULL,   "make the tickets that the user has worthless"                                   },
     [OPT_NAME] = {"name",          "NAME", "for this name only"                                                             },
+    [OPT_CLIENT] = {"client",        "NAME", "lines of this client, or about him"                                             },
+    [OPT_RESULT] = {"result",        "WORD", "lines with this result, e.g. BAD_PREAUTH"                                       },
+    [OPT_SINCE] = {"since",         "TIME", "lines from then on, UTC, e.g. 2026-11-20T10:30"                                 },
     [OPT_OUT] = {"out",           "FILE", "file to write"                                                                  },
     [OPT_FORCE] = {"force",         NULL,   "replace the file if it is there"                                                },
     [OPT_REMOTE] = {"remote",        NULL,   "by the admin service of the realm, as who is logged in with kerb"               },
@@ -88,6 +92,10 @@ static const struct command commands[] = {
     {"admin revoke",   "NAME",    0,                             0,            "take that back",                                   cmd_admin_revoke},
     {"admin code",     NULL,      BIT(OPT_NAME),                 0,            "print a code with which somebody becomes the first administrator", cmd_admin_code},
     {"report classic", NULL,      0,                             0,            "list who still has an unsalted classic key",       cmd_report_classic},
+    {"user unlock",    "NAME",    0,                             0,            "forget the wrong passwords that slow a user's logins down", cmd_user_unlock},
+    {"audit verify",   "[DAEMON]", 0,                            0,            "check that the audit logs are as they were written", cmd_audit_verify},
+    {"audit show",     "[DAEMON]", BIT(OPT_CLIENT) | BIT(OPT_RESULT) | BIT(OPT_SINCE), 0, "print lines of the audit logs", cmd_audit_show},
+    {"audit explain",  "OP_ID",   0,                             0,            "tell in words what came of a request, and of its ticket before and after", cmd_audit_explain},
     {"service add",    "NAME",    0,                             0,            "add a service with a random key",                  cmd_service_add},
     {"service list",   NULL,      0,                             0,            "list the services",                                cmd_service_list},
     {"service rotate", "NAME",    0,                             0,            "give a service, or the TGS (tgs), its next key",   cmd_service_rotate},
@@ -217,6 +225,12 @@ static bool check_options(const struct admin *a, const struct command *c)
     return false;
 }
 
+/* An argument in brackets may be left out. */
+static bool is_optional(const struct command *c)
+{
+    return c->arg && c->arg[0] == '[';
+}
+
 /* How many arguments a command takes: one, or two with a blank between their names. */
 static int arguments(const struct command *c)
 {
@@ -226,7 +240,7 @@ static int arguments(const struct command *c)
 /* The arguments, exactly as many as the command takes. */
 static bool take_arguments(struct admin *a, const struct command *c, char **rest, int n)
 {
-    if (n == arguments(c)) {
+    if (n == arguments(c) || (n == 0 && is_optional(c))) {
         a->arg = n > 0 ? rest[0] : NULL;
         a->arg2 = n > 1 ? rest[1] : NULL;
         return true;
@@ -258,6 +272,8 @@ static int run(struct admin *a, char **words, int n)
     if (!check_options(a, c) || !take_arguments(a, c, words + used, n - used))
         return EXIT_USAGE;
     enum rc rc = a->opt[OPT_REMOTE] ? admin_remote(a, c->words) : c->run(a);
+    if (!a->opt[OPT_REMOTE]) /* the realm has its own line about it */
+        audit_record(a, c->words, rc);
     if (rc != RC_OK && !a->has_told)
         (void)admin_fail(a, rc, "%s: %s", c->words, rc_text(rc));
     return rc == RC_OK ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -113,6 +113,16 @@ enum rc cmd_user_del(struct admin *a)
     return admin_tell_user(a, as_store_delete(s, &name, clock_s()), s, &name);
 }
 
+/* The gate is in the daemon's memory: it looks for such orders every second. */
+enum rc cmd_user_unlock(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    struct name name;
+
+    TRY(begin(a, DB_WRITE, &name, &s));
+    return admin_tell_user(a, as_store_unlock(s, &name, clock_s()), s, &name);
+}
+
 /* Only fewer: what a missing key would be made from is the password. */
 enum rc cmd_user_profiles(struct admin *a)
 {
