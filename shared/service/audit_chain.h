@@ -22,7 +22,8 @@ struct audit_head {
 /* The hash of the line whose text before the hash is `body`, and the head behind it. */
 MUST enum rc audit_chain(struct audit_head *head, struct slice body);
 
-/* The head as a file; ret_kvno: the version of the key that it is under. read: NOT_FOUND, MODIFIED (does not open), NO_KVNO, IO, UNSAFE_FILE. */
+/* The head as a file; ret_kvno: the version of the key that it is under. read: NOT_FOUND, MODIFIED (does not open),
+ * NO_KVNO, IO, UNSAFE_FILE. */
 MUST enum rc audit_head_read(const struct audit_options *o, struct audit_head *ret);
 MUST enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head, uint32_t *ret_kvno);
 
