@@ -153,6 +153,23 @@ static void print_usage(FILE *f)
     (void)fputs("\n'kerbadm COMMAND --help' tells its own options.\n", f);
 }
 
+/* An unknown command: those that begin with its first word, or where all of them are told. */
+static void say_unknown(char **words, int n)
+{
+    size_t len = strlen(words[0]);
+    bool any = false;
+
+    (void)fprintf(stderr, "kerbadm: there is no command '%s%s%s'", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strncmp(commands[i].words, words[0], len) != 0 || commands[i].words[len] != ' ')
+            continue;
+        (void)fputs(any ? "" : "; there are:\n", stderr);
+        print_command(stderr, &commands[i]);
+        any = true;
+    }
+    (void)fputs(any ? "" : "; 'kerbadm --help' lists them\n", stderr);
+}
+
 static void print_command_help(const struct command *c)
 {
     (void)printf("usage: kerbadm [OPTION...] %s %s\n\n%s\n\noptions:\n", c->words, c->arg ? c->arg : "", c->help);
@@ -173,7 +190,9 @@ static bool parse_options(int argc, char **argv, struct admin *a)
         size_t o = found == 't' ? OPT_THRESHOLD : found == 'n' ? OPT_SHARES : (size_t)i;
         a->opt[o] = optarg ? optarg : "";
     }
-    return found == -1; /* '?': it has told */
+    if (found != -1) /* getopt has told which one */
+        (void)fputs("'kerbadm --help' lists the options, 'kerbadm COMMAND --help' those of a command\n", stderr);
+    return found == -1;
 }
 
 /* The command of the first one or two words; *ret_used tells how many. */
@@ -262,12 +281,13 @@ static int run(struct admin *a, char **words, int n)
         print_command_help(c);
         return EXIT_SUCCESS;
     }
-    if (a->opt[OPT_HELP] || !c) {
-        if (!a->opt[OPT_HELP] && n > 0)
-            (void)fprintf(stderr, "kerbadm: there is no command '%s%s%s'\n", words[0], n > 1 ? " " : "",
-                          n > 1 ? words[1] : "");
-        print_usage(a->opt[OPT_HELP] ? stdout : stderr);
-        return a->opt[OPT_HELP] ? EXIT_SUCCESS : EXIT_USAGE;
+    if (a->opt[OPT_HELP]) {
+        print_usage(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (!c) {
+        n > 0 ? say_unknown(words, n) : print_usage(stderr);
+        return EXIT_USAGE;
     }
     if (!check_options(a, c) || !take_arguments(a, c, words + used, n - used))
         return EXIT_USAGE;

@@ -45,7 +45,7 @@ const char *cmd_user(struct cmd *c)
         return kerb_client(c->k);
     if (user && user[0])
         return user;
-    (void)cmd_fail(EXIT_USAGE, "who are you? Give the name");
+    (void)cmd_fail(EXIT_USAGE, "who are you? Give your name behind the command, e.g. 'kerb login alice'");
     return NULL;
 }
 
@@ -55,7 +55,7 @@ int cmd_password(const char *prompt, struct buf *ret)
         isatty(STDIN_FILENO) ? terminal_ask(prompt, PASSWORD_MAX, ret) : terminal_line(STDIN_FILENO, PASSWORD_MAX, ret);
 
     if (rc == RC_OK)
-        return ret->n ? EXIT_SUCCESS : cmd_fail(EXIT_FAILURE, "no password was given");
+        return ret->n ? EXIT_SUCCESS : cmd_fail(EXIT_FAILURE, "no password was given: type it, or put it on the first line of standard input");
     if (rc == RC_NOT_FOUND)
         return cmd_fail(EXIT_FAILURE, "there is no terminal to ask for the password");
     return cmd_fail(EXIT_FAILURE, "cannot read the password: %s", rc == RC_IO ? strerror(errno) : rc_text(rc));

@@ -129,8 +129,10 @@ static bool parse_options(int argc, char **argv, struct cmd *c)
         table[o] =
             (struct option){.name = options[o].name, .has_arg = options[o].value ? required_argument : no_argument};
     while ((found = getopt_long(argc, argv, "hs", table, &index)) != -1) {
-        if (found == '?')
-            return false; /* it has told */
+        if (found == '?') { /* getopt has told which one */
+            (void)fputs("'kerb --help' lists the options, 'kerb COMMAND --help' those of a command\n", stderr);
+            return false;
+        }
         c->opt[option_of(found, index)] = optarg ? optarg : "";
     }
     return true;
@@ -204,7 +206,7 @@ static int choose(struct cmd *c, char **words, int n)
     }
     if (!command) {
         if (n > 0)
-            (void)fprintf(stderr, "kerb: there is no command '%s'\n", words[0]);
+            return cmd_fail(EXIT_USAGE, "there is no command '%s'; 'kerb --help' lists them", words[0]);
         print_usage(stderr);
         return EXIT_USAGE;
     }

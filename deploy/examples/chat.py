@@ -3,6 +3,7 @@
 
     deploy/examples/chat.py [--url http://127.0.0.1:8080] alice
 
+Without --url it is $KERB_URL, else http://127.0.0.1:8080.
 The password is asked for, or is the first line of standard input. A line that is typed is sent to the room one is in;
 a line that starts with a slash is a command: /help lists them. A room of which T of N members must agree is opened by
 T of them typing /go. Shares (what a member agrees with) are kept in a file of this user, 0600: who loses them, loses the
@@ -65,6 +66,8 @@ def post(url, **fields):
             return answer.read()
     except urllib.error.HTTPError as error:
         raise SystemExit(f"{url} says {error.code}: {error.read().decode(errors='replace')}") from None
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"no answer from {url}: {getattr(error, 'reason', error)}; --url or KERB_URL names another place") from None
 
 
 def get_ticket(url, user, password, service):
@@ -208,12 +211,14 @@ async def talk(url, user, ticket, key, shares_file):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", default="http://127.0.0.1:8080")
+    parser.add_argument("--url", default=os.environ.get("KERB_URL") or "http://127.0.0.1:8080", help="where the realm is")
     parser.add_argument("--shares", type=Path, help="file of our shares (default: ~/.local/state/kerb-example/USER.json)")
     parser.add_argument("user")
     args = parser.parse_args()
     url = args.url.rstrip("/")
-    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    password = getpass.getpass(f"Password of {args.user}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if not password:
+        raise SystemExit("no password was given: type it, or put it on the first line of standard input")
     shares = args.shares or Path.home() / ".local/state/kerb-example" / f"{urllib.parse.quote(args.user, '')}.json"
     ticket, key = get_ticket(url, args.user, password, SERVICE)
     try:

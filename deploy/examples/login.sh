@@ -4,6 +4,8 @@
 #
 #   deploy/examples/login.sh [--url http://127.0.0.1:8080] alice [chat]
 #
+# Without --url it is $KERB_URL, else http://127.0.0.1:8080.
+#
 # The password is asked for, or is the first line of standard input. What happens is told on standard error; standard
 # output is the TGS's answer, opened: service, service_ticket, client_service_sk (a session key: keep it to yourself).
 #
@@ -13,12 +15,30 @@
 # in that instant can see them. Real clients (chat.py beside this file) keep keys in memory.
 set -euo pipefail
 
-url=http://127.0.0.1:8080
-if [ "${1-}" = --url ]; then
-    url=${2%/}
+fail()
+{
+    printf 'login.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+usage='usage: login.sh [--url URL] USER [SERVICE]'
+url=${KERB_URL:-http://127.0.0.1:8080}
+if [ "${1-}" = --url ] && [ -n "${2-}" ]; then
+    url=$2
     shift 2
 fi
-user=${1:?usage: login.sh [--url URL] USER [SERVICE]} service=${2:-chat}
+url=${url%/}
+case ${1-} in
+-h | --help)
+    echo "$usage"
+    exit 0
+    ;;
+'' | -*)
+    echo "$usage" >&2
+    exit 2
+    ;;
+esac
+user=$1 service=${2:-chat}
 
 # --- the classic box: base64( IV[16] || AES-128-CBC(key, IV, text) ) ---
 # `openssl enc` gets the key from the options of "$@": -K and hexadecimal, or the password to make it of.
@@ -62,17 +82,12 @@ post()
         printf -v field '%s=%s' "${field%%=*}" "$(jq -Rr @uri <<<"${field#*=}")"
         fields+=("$field")
     done
-    answer=$(IFS='&' && printf '%s' "${fields[*]}" | curl -sS --data @- -w '\n%{http_code}' "$url$path")
+    answer=$(IFS='&' && printf '%s' "${fields[*]}" | curl -sS --data @- -w '\n%{http_code}' "$url$path") ||
+        fail "no answer from $url: does the realm run there? --url or KERB_URL names another place"
     status=${answer##*$'\n'} answer=${answer%$'\n'*}
     [ "$status" = 200 ] ||
         fail "$path says $status: $(jq -r '"\(.error), \(.message)"' <<<"$answer" 2>/dev/null || echo "$answer")"
     printf '%s' "$answer"
-}
-
-fail()
-{
-    printf 'login.sh: %s\n' "$*" >&2
-    exit 1
 }
 
 now() # classic times are UTC
@@ -84,8 +99,9 @@ if [ -t 0 ]; then
     IFS= read -rsp "Password of $user: " password
     echo >&2
 else
-    IFS= read -r password || [ -n "$password" ]
+    IFS= read -r password || true
 fi
+[ -n "$password" ] || fail "no password was given: type it, or put it on the first line of standard input"
 
 # 1. AS: the box proves that we know the key; the stamp in it proves that we know it now.
 encrypted=$(jq -cn --arg now "$(now)" '{tgs_name: "tgs", timestamp: $now}' | seal_with_password)
