@@ -161,7 +161,8 @@ static enum rc write_some(int fd, struct buf *text)
             break;
         at += (size_t)n;
     }
-    memmove(text->p, text->p + at, text->n - at);
+    if (at > 0)
+        memmove(text->p, text->p + at, text->n - at);
     text->n -= at;
     return text->n == 0 ? RC_OK : RC_IO;
 }
