@@ -55,7 +55,9 @@ int cmd_password(const char *prompt, struct buf *ret)
         isatty(STDIN_FILENO) ? terminal_ask(prompt, PASSWORD_MAX, ret) : terminal_line(STDIN_FILENO, PASSWORD_MAX, ret);
 
     if (rc == RC_OK)
-        return ret->n ? EXIT_SUCCESS : cmd_fail(EXIT_FAILURE, "no password was given: type it, or put it on the first line of standard input");
+        return ret->n ? EXIT_SUCCESS
+                      : cmd_fail(EXIT_FAILURE,
+                                 "no password was given: type it, or put it on the first line of standard input");
     if (rc == RC_NOT_FOUND)
         return cmd_fail(EXIT_FAILURE, "there is no terminal to ask for the password");
     return cmd_fail(EXIT_FAILURE, "cannot read the password: %s", rc == RC_IO ? strerror(errno) : rc_text(rc));

@@ -129,6 +129,8 @@ enum rc client_ticket(struct kerb *k, const struct name *service, struct cache_e
         return client_fail(k, KERB_BAD_ARGUMENT, "%s is the ticket-granting service itself", service->s);
     if (!have || have->end - CLIENT_MARGIN_S <= client_now(k))
         TRY(fetch(k, tgt, service));
+    else
+        client_trace(k, "the ticket for %s that is kept is still good: nothing is sent", service->s);
     have = cache_find(&k->cache, name_slice(service));
     return have ? copy_entry(have, ret) : RC_NOT_FOUND;
 }
