@@ -89,6 +89,7 @@ MUST enum rc cmd_mkey_purge(struct admin *a);
 MUST enum rc cmd_mkey_split(struct admin *a);
 MUST enum rc cmd_unseal(struct admin *a);
 MUST enum rc cmd_remote_only(struct admin *a);
+MUST enum rc cmd_upgrade(struct admin *a);
 MUST enum rc cmd_check(struct admin *a);
 MUST enum rc cmd_config(struct admin *a);
 

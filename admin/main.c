@@ -108,6 +108,7 @@ static const struct command commands[] = {
     {"mkey purge",     "DAEMON",  0,                             0,            "remove older versions, when nothing lies under them", cmd_mkey_purge},
     {"mkey split",     "DAEMON",  BIT(OPT_THRESHOLD) | BIT(OPT_SHARES), BIT(OPT_THRESHOLD), "make the next version from a secret in shares, printed once (-t T -n N)", cmd_mkey_split},
     {"unseal",         "DAEMON",  0,                             0,            "hand shares to a daemon that waits for them",      cmd_unseal},
+    {"upgrade",        NULL,      0,                             0,            "bring a realm of an older kerb up to date: databases, services of the AS", cmd_upgrade},
     {"check",          NULL,      0,                             0,            "look for what is wrong with the state",            cmd_check},
     {"config",         NULL,      PRINT_BITS,                    PRINT_BITS,   "print all keys of kerb.conf",                      cmd_config},
 };

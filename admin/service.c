@@ -79,13 +79,21 @@ static enum rc load_own_keytab(struct admin *a, const struct name *name, char **
     return service_load_keytab(a, *ret_path, ret);
 }
 
+enum rc service_add(struct admin *a, struct tgs_store *s, const struct name *name)
+{
+    AUTO(keytab_done) struct keytab *kt = NULL;
+    AUTO(key_done) struct key key = {0};
+    AUTO(str_done) char *path = NULL;
+
+    TRY(load_own_keytab(a, name, &path, &kt));
+    TRY(service_tell(a, tgs_store_add(s, name, clock_s(), &key), s, name));
+    return kt ? service_append(a, name, &key, kt, path) : RC_OK;
+}
+
 enum rc cmd_service_add(struct admin *a)
 {
     AUTO(tgs_store_done) struct tgs_store *s = NULL;
-    AUTO(keytab_done) struct keytab *kt = NULL;
     AUTO(buf_done) struct buf out = {0};
-    AUTO(key_done) struct key key = {0};
-    AUTO(str_done) char *path = NULL;
     struct tgs_service svc;
     struct name name;
 
@@ -95,10 +103,7 @@ enum rc cmd_service_add(struct admin *a)
     TRY(admin_load(a));
     TRY(admin_lock(a));
     TRY(admin_open_tgs(a, DB_WRITE, &s));
-    TRY(load_own_keytab(a, &name, &path, &kt));
-    TRY(service_tell(a, tgs_store_add(s, &name, clock_s(), &key), s, &name));
-    if (kt)
-        TRY(service_append(a, &name, &key, kt, path));
+    TRY(service_add(a, s, &name));
     if (!a->opt[OPT_JSON])
         return RC_OK;
     TRY(service_tell(a, tgs_store_find(s, &name, &svc), s, &name));

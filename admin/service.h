@@ -7,6 +7,9 @@
 /* Says what went wrong with a service, if anything; returns rc. */
 enum rc service_tell(struct admin *a, enum rc rc, const struct tgs_store *s, const struct name *name);
 
+/* Adds a service with a random key; that of a service of the AS itself goes to its keytab, too. Tells. */
+MUST enum rc service_add(struct admin *a, struct tgs_store *s, const struct name *name);
+
 bool service_is_tgs(const struct name *name);
 
 /* The keytab that kerbadm keeps up to date for the service; NULL: its owner fetches it himself. */

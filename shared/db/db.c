@@ -151,7 +151,7 @@ static enum rc check_state(struct db *db, const struct db_schema *schema, enum d
     if (s.version > schema->version)
         return remember_rc(RC_DB_NEWER, "the file has a newer schema");
     if (s.version < schema->version && mode == DB_READ)
-        return remember_rc(RC_DB, "the file has an older schema: its daemon or kerbadm must open it first");
+        return remember_rc(RC_DB, "the file has an older schema: run kerbadm upgrade");
     return RC_OK;
 }
 

@@ -111,7 +111,7 @@ static void db_open__migrates_and_keeps_the_rows(void **state)
     (void)state;
     make(&v1);
     assert_rc(db_open(path, &v2, DB_READ, &old), RC_DB);
-    assert_string_equal(db_error(&old), "the file has an older schema: its daemon or kerbadm must open it first");
+    assert_string_equal(db_error(&old), "the file has an older schema: run kerbadm upgrade");
     assert_ok(db_open(path, &v2, DB_WRITE, &db));
     assert_int_equal(one_int(&db, "SELECT n FROM t WHERE k = 'a'"), 7);
     assert_int_equal(one_int(&db, "PRAGMA user_version"), 2);
