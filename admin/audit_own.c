@@ -46,6 +46,9 @@ static const struct {
     {"user profiles",  "as" },
     {"user code",      "as" },
     {"user unlock",    "as" },
+    {"user reset",     "as" },
+    {"user grant",     "as" },
+    {"user revoke",    "as" },
     {"invite",         "as" },
     {"admin grant",    "as" },
     {"admin revoke",   "as" },
@@ -58,6 +61,7 @@ static const struct {
     {"mkey use",       NULL },
     {"mkey rewrap",    NULL },
     {"mkey purge",     NULL },
+    {"mkey split",     NULL },
 };
 
 static const struct audit_place *own_place(const char *folder)
