@@ -79,7 +79,6 @@ static const struct command commands[] = {
     {"user profiles",  "NAME PROFILES", 0,                       0,            "keep the keys of these profiles only (sealed)",    cmd_user_profiles},
     {"user code",      "NAME",    0,                             0,            "print a code with which a user sets a new password; his vault is lost", cmd_user_code},
     {"user reset",     "NAME",    0,                             0,            "the same as 'user code'",                          cmd_user_code},
-    {"user unlock",    "NAME",    0,                             0,            "forget the failed logins of a user (--remote)",    cmd_remote_only},
     {"user cut-off",   "NAME",    0,                             0,            "make the tickets that a user has worthless (--remote)", cmd_remote_only},
     {"user grant",     "NAME",    0,                             0,            "the same as 'admin grant'",                        cmd_admin_grant},
     {"user revoke",    "NAME",    0,                             0,            "the same as 'admin revoke'",                       cmd_admin_revoke},

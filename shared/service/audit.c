@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,7 +161,8 @@ static enum rc write_some(int fd, struct buf *text)
             break;
         at += (size_t)n;
     }
-    memmove(text->p, text->p + at, text->n - at);
+    if (at > 0)
+        memmove(text->p, text->p + at, text->n - at);
     text->n -= at;
     return text->n == 0 ? RC_OK : RC_IO;
 }
@@ -365,6 +367,19 @@ static enum rc lock_file(int fd)
     return RC_OK;
 }
 
+/* Run by root, the log belongs to whom its directory belongs. */
+static enum rc give_to_owner(int fd, const char *path)
+{
+    struct stat st;
+
+    if (geteuid() != 0)
+        return RC_OK;
+    AUTO(str_done) char *dir = slice_dup(slice_text(path));
+    if (!dir)
+        return RC_NO_MEMORY;
+    return stat(dirname(dir), &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0 ? RC_OK : RC_IO;
+}
+
 static enum rc open_file(struct audit *a)
 {
     struct found found = {0};
@@ -376,6 +391,7 @@ static enum rc open_file(struct audit *a)
     a->fd = open(a->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (a->fd < 0)
         return RC_IO;
+    TRY(give_to_owner(a->fd, a->path));
     TRY(lock_file(a->fd));
     found.rc = audit_head_read(&a->options, &found.head);
     if (found.rc != RC_OK && found.rc != RC_NOT_FOUND && found.rc != RC_MODIFIED && found.rc != RC_NO_KVNO)

@@ -163,7 +163,7 @@ def test_calls_that_cannot_be(admin, remote_realm, root):
     admin.refused("init", why="on the machine of the realm")
     admin.refused("mkey", "add", "as", why="on the machine of the realm")
     admin.refused("user", "show", why="usage", status=2)
-    local = remote_realm.kerbadm("user", "unlock", "x", check=False)
+    local = remote_realm.kerbadm("user", "cut-off", "x", check=False)
     assert local.returncode == 1 and "--remote" in local.stderr
     wrong = remote_realm.kerbadm("--url", "http://127.0.0.1:1", "user", "list", check=False)
     assert wrong.returncode == 2
