@@ -60,6 +60,16 @@ def test_login_sh_with_a_wrong_password_says_so(realm):
     assert r.returncode != 0 and "KDC_ERR_PREAUTH_FAILED" in r.stderr and not r.stdout
 
 
+def test_login_sh_and_chat_py_tell_what_is_missing(realm):
+    for program in "login.sh", "chat.py":
+        run = [os.path.join(EXAMPLES, program), "--url", url(realm), "nobody"]
+        r = subprocess.run(run, input="", capture_output=True, text=True, timeout=30)
+        assert r.returncode == 1 and "no password was given" in r.stderr
+        nowhere = dict(os.environ, KERB_URL="http://127.0.0.1:1")
+        r = subprocess.run([run[0], "nobody"], input="pw\n", env=nowhere, capture_output=True, text=True, timeout=30)
+        assert r.returncode == 1 and "no answer from http://127.0.0.1:1" in r.stderr and "Traceback" not in r.stderr
+
+
 def test_login_sh_for_an_unknown_service_says_so(realm):
     r = login_sh(realm, realm.add_user(), service=["nothing"])
     assert r.returncode != 0 and "KDC_ERR_S_PRINCIPAL_UNKNOWN" in r.stderr and not r.stdout

@@ -427,6 +427,41 @@ def test_services_of_the_as_lie_in_its_keytab(state):
     assert state.problems() == []
 
 
+def make_older(state):
+    """As a realm was before feeds, and before the AS had services."""
+    with sqlite3.connect(state / "tgs/tgs.db") as db:
+        db.executescript("DROP TABLE epoch; DROP TABLE feed_position; DROP TABLE feed; PRAGMA user_version = 1;"
+                         "DELETE FROM service_key WHERE service IN (SELECT id FROM service WHERE name LIKE 'kerb/%');"
+                         "DELETE FROM service WHERE name LIKE 'kerb/%';")
+    (state / "as/as.keytab").unlink()
+
+
+def test_upgrade_brings_an_older_realm_up_to_date(state):
+    make_older(state)
+    state.refused("service", "list", why="older schema: run kerbadm upgrade")
+    assert state.problems() != []
+    state.ok("upgrade")
+    assert state.problems() == []
+    assert [k["principal"] for k in keys_of(state / "as/as.keytab")] == OWN
+    assert mode(state / "as/as.keytab") == 0o600
+    before = (state / "as/as.keytab").read_bytes()
+    state.ok("upgrade")
+    assert (state / "as/as.keytab").read_bytes() == before and state.problems() == []
+
+
+def test_upgrade_leaves_a_newer_database_alone(state):
+    with sqlite3.connect(state / "tgs/tgs.db") as db:
+        db.execute("PRAGMA user_version = 999")
+    state.refused("upgrade", why="newer")
+
+
+def test_an_unknown_command_shows_its_neighbours(state):
+    told = state.refused("service", "ad", "x", why="no command 'service ad'", status=2).stderr.decode()
+    assert "service rotate NAME" in told and "user add" not in told
+    state.refused("--radnom", "user", "add", "x", why="kerbadm --help", status=2)
+    state.refused("nonsense", why="kerbadm --help", status=2)
+
+
 def test_check_tells_when_the_keytab_of_the_as_is_not_the_tgss(state):
     with sqlite3.connect(state / "tgs/tgs.db") as db:
         db.execute("DELETE FROM service_key WHERE service = (SELECT id FROM service WHERE name = 'kerb/admin')")
@@ -853,7 +888,7 @@ def test_a_wrong_call_exits_2_and_does_nothing(state, words):
 def test_help_names_each_command_and_each_command_has_help():
     text = subprocess.run([KERBADM, "--help"], capture_output=True, check=True, text=True).stdout
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: [A-Z]+)*  +\S", text, re.M)
-    assert len(commands) == 38
+    assert len(commands) == 39
     for c in commands:
         told = subprocess.run([KERBADM, *c.split(), "--help"], capture_output=True, check=True, text=True).stdout
         assert f"kerbadm [OPTION...] {c}" in told
