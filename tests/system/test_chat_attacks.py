@@ -633,3 +633,22 @@ def test_limit_login_of_a_user_unknown_to_the_realm(realm):
     t = realm.ticket(realm.add_user())
     t.user = User("nobody", "x")
     attempt(realm, t)
+
+
+# --- what one client may make the server hold ---
+
+def peak_rss(process):
+    with open(f"/proc/{process.pid}/status") as f:
+        return int(next(line for line in f if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+def test_attack_asking_for_everything_he_has_stored_a_thousand_times(new_realm):
+    realm = new_realm()
+    c = realm.chat(realm.add_user(), extensions=True)
+    for i in range(20):
+        c.send("save_data", key=f"k{i}", data="x" * 48000, id=f"s{i}")
+        c.expect("ack", id=f"s{i}")
+    before = peak_rss(realm.daemons["chat"])
+    c.send_many([c.seal("get_data", id=str(i)) for i in range(1000)])
+    c.expect(id="999", timeout=60)
+    assert peak_rss(realm.daemons["chat"]) - before < 100 << 20
