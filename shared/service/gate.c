@@ -54,12 +54,16 @@ TREE_GENERATE(buckets, bucket, by_key, cmp_key)
 
 /* --- keys --- */
 
-/* The first 64 bits of an IPv6 address, the whole of any other text. */
+/* An IPv4 address, however it is written; the first 64 bits of an IPv6 address; the whole of any other text. */
 static struct slice network_of(const char *address, uint8_t v6[16])
 {
-    if (inet_pton(AF_INET6, address, v6) == 1)
-        return slice_of(v6, 8);
-    return slice_text(address);
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+
+    if (inet_pton(AF_INET, address, v6 + sizeof(mapped)) == 1)
+        return slice_of(v6 + sizeof(mapped), 4);
+    if (inet_pton(AF_INET6, address, v6) != 1)
+        return slice_text(address);
+    return memcmp(v6, mapped, sizeof(mapped)) == 0 ? slice_of(v6 + sizeof(mapped), 4) : slice_of(v6, 8);
 }
 
 static void make_key(const char *what, struct slice a, struct slice b, uint8_t out[GATE_ID])
@@ -148,8 +152,11 @@ static void mark(struct gate *g, struct bucket *b)
 
 /* --- rules --- */
 
+/* A clock that was ahead and was set back must not hold anybody until it gets there again. */
 static void forget_old(const struct gate *g, struct bucket *b, int64_t now_s)
 {
+    if (b->wrong_s > now_s)
+        b->wrong_s = now_s;
     if (b->wrong > 0 && now_s - b->wrong_s > g->limits.forget_s)
         b->wrong = 0;
 }
