@@ -635,6 +635,22 @@ def test_limit_login_of_a_user_unknown_to_the_realm(realm):
     attempt(realm, t)
 
 
+def test_attack_many_addresses_of_one_ipv6_network(new_realm):
+    realm = new_realm(chat={"connections_per_address_max": 3}, proxy={"trusted": "127.0.0.1"})
+    ticket = realm.ticket(realm.add_user())
+
+    def connect(address):
+        return Chat(realm, ticket, greet=False, headers={"X-Forwarded-For": address})
+    kept = [connect(f"2001:db8:1:2:{i}::{i}") for i in range(1, 4)]
+    assert connect("2001:db8:1:2:ffff::1").closed() == 4504
+    other = connect("2001:db8:1:3::1")
+    other.send_plain(ticket.login_frame())
+    other.expect("handshake")
+    line = next(x for x in realm.daemons["chat"].find(event="login"))
+    assert line["address"] == "2001:db8:1:3::1"
+    assert len(kept) == 3
+
+
 # --- what one client may make the server hold ---
 
 def peak_rss(process):
