@@ -32,10 +32,16 @@ enum admin_option {
     OPT_RANDOM,
     OPT_CUT_OFF,
     OPT_NAME,
+    OPT_CLIENT,
+    OPT_RESULT,
+    OPT_SINCE,
     OPT_OUT,
     OPT_FORCE,
     OPT_MARKDOWN,
     OPT_EXAMPLE,
+    OPT_REMOTE,
+    OPT_URL,
+    OPT_LOGIN,
     OPT_UNSEAL_SHARES,
     OPT_THRESHOLD,
     OPT_SHARES,
@@ -62,6 +68,7 @@ MUST enum rc cmd_user_del(struct admin *a);
 MUST enum rc cmd_user_list(struct admin *a);
 MUST enum rc cmd_user_show(struct admin *a);
 MUST enum rc cmd_user_profiles(struct admin *a);
+MUST enum rc cmd_user_unlock(struct admin *a);
 MUST enum rc cmd_user_code(struct admin *a);
 MUST enum rc cmd_invite(struct admin *a);
 MUST enum rc cmd_admin_grant(struct admin *a);
@@ -81,6 +88,7 @@ MUST enum rc cmd_mkey_rewrap(struct admin *a);
 MUST enum rc cmd_mkey_purge(struct admin *a);
 MUST enum rc cmd_mkey_split(struct admin *a);
 MUST enum rc cmd_unseal(struct admin *a);
+MUST enum rc cmd_remote_only(struct admin *a);
 MUST enum rc cmd_check(struct admin *a);
 MUST enum rc cmd_config(struct admin *a);
 
@@ -124,6 +132,12 @@ MUST enum rc admin_split(struct admin *a, const char *daemon, const struct admin
 MUST enum rc admin_print_shares(struct admin *a, const char *daemon, const struct admin_split *how,
                                 const struct buf *texts);
 void admin_shares_json(struct jw *w, const char *member, const struct buf *texts);
+
+/* How a user is shown: a line of the list under its head, all of one, an object. */
+#define ADMIN_USER_HEAD " kvno epoch  state     profiles        changed (UTC)        name\n"
+MUST enum rc admin_user_line(struct buf *out, const struct as_principal *p);
+MUST enum rc admin_user_json(struct jw *w, const struct as_principal *p);
+MUST enum rc admin_show_user(struct admin *a, const struct as_principal *p);
 
 /* The two stores; NOT_FOUND, DB_NEWER and so on are told. */
 MUST enum rc admin_open_as(struct admin *a, enum db_mode mode, struct as_store **ret);

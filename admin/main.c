@@ -4,7 +4,8 @@
  * Two tables say what there is: options, and commands with the options that go with them. Help is printed from both.
  * Exit status: 0 done, 1 failed (a sentence on standard error), 2 called wrongly. One thread.
  */
-#include "admin/admin.h"
+#include "admin/audit.h"
+#include "admin/remote.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -18,35 +19,42 @@
 #define BIT(option)   (1U << (option))
 #define PASSWORD_BITS (BIT(OPT_PASSWORD_FILE) | BIT(OPT_RANDOM))
 #define PRINT_BITS    (BIT(OPT_MARKDOWN) | BIT(OPT_EXAMPLE))
-#define EVERYWHERE \
-    (BIT(OPT_SHARES_FILE) | BIT(OPT_HELP) | BIT(OPT_VERSION) | BIT(OPT_STATE) | BIT(OPT_CONFIG) | BIT(OPT_JSON))
+#define EVERYWHERE                                                                                               \
+    (BIT(OPT_REMOTE) | BIT(OPT_URL) | BIT(OPT_LOGIN) | BIT(OPT_SHARES_FILE) | BIT(OPT_HELP) | BIT(OPT_VERSION) | \
+     BIT(OPT_STATE) | BIT(OPT_CONFIG) | BIT(OPT_JSON))
 #define EXCLUDE_N   3
 #define HELP_COLUMN 32
 
 static const struct {
     const char *name, *value, *help; /* value: NULL for a flag */
 } options[OPT_COUNT] = {
-    [OPT_HELP] = {"help",          NULL,   "print this and exit"                                                 },
-    [OPT_VERSION] = {"version",       NULL,   "print the version and exit"                                          },
-    [OPT_STATE] = {"state",         "DIR",  "state directory with its kerb.conf (default " ADMIN_STATE_DEFAULT ")"},
-    [OPT_CONFIG] = {"config",        "FILE", "kerb.conf, wherever it is"                                           },
-    [OPT_JSON] = {"json",          NULL,   "print JSON, for a script"                                            },
-    [OPT_REALM] = {"realm",         "NAME", "name of the new realm"                                               },
-    [OPT_SEALED_ONLY] = {"sealed-only",   NULL,   "let the sealed profile alone log in: no unsalted keys"               },
-    [OPT_PASSWORD_FILE] = {"password-file", "FILE", "the password is the first line of FILE (-: standard input)"          },
-    [OPT_RANDOM] = {"random",        NULL,   "draw a random password and print it, once"                           },
-    [OPT_CUT_OFF] = {"cut-off",       NULL,   "make the tickets that the user has worthless"                        },
-    [OPT_NAME] = {"name",          "NAME", "for this name only"                                                  },
-    [OPT_OUT] = {"out",           "FILE", "file to write"                                                       },
-    [OPT_FORCE] = {"force",         NULL,   "replace the file if it is there"                                     },
+    [OPT_HELP] = {"help",          NULL,   "print this and exit"                                                            },
+    [OPT_VERSION] = {"version",       NULL,   "print the version and exit"                                                     },
+    [OPT_STATE] = {"state",         "DIR",  "state directory with its kerb.conf (default " ADMIN_STATE_DEFAULT ")"           },
+    [OPT_CONFIG] = {"config",        "FILE", "kerb.conf, wherever it is"                                                      },
+    [OPT_JSON] = {"json",          NULL,   "print JSON, for a script"                                                       },
+    [OPT_REALM] = {"realm",         "NAME", "name of the new realm"                                                          },
+    [OPT_SEALED_ONLY] = {"sealed-only",   NULL,   "let the sealed profile alone log in: no unsalted keys"                          },
+    [OPT_PASSWORD_FILE] = {"password-file", "FILE", "the password is the first line of FILE (-: standard input)"                     },
+    [OPT_RANDOM] = {"random",        NULL,   "draw a random password and print it, once"                                      },
+    [OPT_CUT_OFF] = {"cut-off",       NULL,   "make the tickets that the user has worthless"                                   },
+    [OPT_NAME] = {"name",          "NAME", "for this name only"                                                             },
+    [OPT_CLIENT] = {"client",        "NAME", "lines of this client, or about him"                                             },
+    [OPT_RESULT] = {"result",        "WORD", "lines with this result, e.g. BAD_PREAUTH"                                       },
+    [OPT_SINCE] = {"since",         "TIME", "lines from then on, UTC, e.g. 2026-11-20T10:30"                                 },
+    [OPT_OUT] = {"out",           "FILE", "file to write"                                                                  },
+    [OPT_FORCE] = {"force",         NULL,   "replace the file if it is there"                                                },
+    [OPT_REMOTE] = {"remote",        NULL,   "by the admin service of the realm, as who is logged in with kerb"               },
+    [OPT_URL] = {"url",           "URL",  "of the realm, with --remote (or KERB_URL, or [client] url)"                     },
+    [OPT_LOGIN] = {"login",         "NAME", "with --remote: be this administrator for the one command; asks for the password"},
     [OPT_UNSEAL_SHARES] = {"unseal-shares", "T/N",
-                  "split each master key into N shares, of which T open it; prints them, once"                   },
-    [OPT_THRESHOLD] = {"threshold",     "T",    "-t T: how many shares open the key"                                  },
-    [OPT_SHARES] = {"shares",        "N",    "-n N: how many shares to make"                                       },
+                  "split each master key into N shares, of which T open it; prints them, once"                              },
+    [OPT_THRESHOLD] = {"threshold",     "T",    "-t T: how many shares open the key"                                             },
+    [OPT_SHARES] = {"shares",        "N",    "-n N: how many shares to make"                                                  },
     [OPT_SHARES_FILE] = {"shares-file",   "FILE",
-                  "shares of the master keys that kerbadm needs, one a line (-: standard input)"                 },
-    [OPT_MARKDOWN] = {"markdown",      NULL,   "as a Markdown reference"                                             },
-    [OPT_EXAMPLE] = {"example",       NULL,   "as a kerb.conf with all defaults"                                    },
+                  "shares of the master keys that kerbadm needs, one a line (-: standard input)"                            },
+    [OPT_MARKDOWN] = {"markdown",      NULL,   "as a Markdown reference"                                                        },
+    [OPT_EXAMPLE] = {"example",       NULL,   "as a kerb.conf with all defaults"                                               },
 };
 
 struct command {
@@ -70,11 +78,23 @@ static const struct command commands[] = {
     {"user show",      "NAME",    0,                             0,            "show one user",                                    cmd_user_show},
     {"user profiles",  "NAME PROFILES", 0,                       0,            "keep the keys of these profiles only (sealed)",    cmd_user_profiles},
     {"user code",      "NAME",    0,                             0,            "print a code with which a user sets a new password; his vault is lost", cmd_user_code},
+    {"user reset",     "NAME",    0,                             0,            "the same as 'user code'",                          cmd_user_code},
+    {"user cut-off",   "NAME",    0,                             0,            "make the tickets that a user has worthless (--remote)", cmd_remote_only},
+    {"user grant",     "NAME",    0,                             0,            "the same as 'admin grant'",                        cmd_admin_grant},
+    {"user revoke",    "NAME",    0,                             0,            "the same as 'admin revoke'",                       cmd_admin_revoke},
+    {"chat kick",      "NAME",    0,                             0,            "end a user's sessions in the chat (--remote)",     cmd_remote_only},
+    {"chat notice",    "TEXT",    0,                             0,            "tell everybody in the chat a text (--remote)",     cmd_remote_only},
+    {"drain",          "DAEMON",  0,                             0,            "let a daemon finish and end: as, tgs, chat (--remote)", cmd_remote_only},
+    {"shutdown",       "DAEMON",  0,                             0,            "let a daemon end at once (--remote)",              cmd_remote_only},
     {"invite",         NULL,      BIT(OPT_NAME),                 0,            "print a code with which somebody makes an account", cmd_invite},
     {"admin grant",    "NAME",    0,                             0,            "make a user an administrator",                     cmd_admin_grant},
     {"admin revoke",   "NAME",    0,                             0,            "take that back",                                   cmd_admin_revoke},
     {"admin code",     NULL,      BIT(OPT_NAME),                 0,            "print a code with which somebody becomes the first administrator", cmd_admin_code},
     {"report classic", NULL,      0,                             0,            "list who still has an unsalted classic key",       cmd_report_classic},
+    {"user unlock",    "NAME",    0,                             0,            "forget the wrong passwords that slow a user's logins down", cmd_user_unlock},
+    {"audit verify",   "[DAEMON]", 0,                            0,            "check that the audit logs are as they were written", cmd_audit_verify},
+    {"audit show",     "[DAEMON]", BIT(OPT_CLIENT) | BIT(OPT_RESULT) | BIT(OPT_SINCE), 0, "print lines of the audit logs", cmd_audit_show},
+    {"audit explain",  "OP_ID",   0,                             0,            "tell in words what came of a request, and of its ticket before and after", cmd_audit_explain},
     {"service add",    "NAME",    0,                             0,            "add a service with a random key",                  cmd_service_add},
     {"service list",   NULL,      0,                             0,            "list the services",                                cmd_service_list},
     {"service rotate", "NAME",    0,                             0,            "give a service, or the TGS (tgs), its next key",   cmd_service_rotate},
@@ -193,11 +213,21 @@ static bool check_options(const struct admin *a, const struct command *c)
                       options[exclude[i][1]].name);
         return false;
     }
+    if (!a->opt[OPT_REMOTE] && (a->opt[OPT_URL] || a->opt[OPT_LOGIN])) {
+        (void)fprintf(stderr, "kerbadm: --url and --login go with --remote only\n");
+        return false;
+    }
     if (!c->needs || (given & c->needs))
         return true;
     (void)fprintf(stderr, "kerbadm: '%s' needs one of these:\n", c->words);
     print_options(stderr, c->needs);
     return false;
+}
+
+/* An argument in brackets may be left out. */
+static bool is_optional(const struct command *c)
+{
+    return c->arg && c->arg[0] == '[';
 }
 
 /* How many arguments a command takes: one, or two with a blank between their names. */
@@ -209,7 +239,7 @@ static int arguments(const struct command *c)
 /* The arguments, exactly as many as the command takes. */
 static bool take_arguments(struct admin *a, const struct command *c, char **rest, int n)
 {
-    if (n == arguments(c)) {
+    if (n == arguments(c) || (n == 0 && is_optional(c))) {
         a->arg = n > 0 ? rest[0] : NULL;
         a->arg2 = n > 1 ? rest[1] : NULL;
         return true;
@@ -240,7 +270,9 @@ static int run(struct admin *a, char **words, int n)
     }
     if (!check_options(a, c) || !take_arguments(a, c, words + used, n - used))
         return EXIT_USAGE;
-    enum rc rc = c->run(a);
+    enum rc rc = a->opt[OPT_REMOTE] ? admin_remote(a, c->words) : c->run(a);
+    if (!a->opt[OPT_REMOTE]) /* the realm has its own line about it */
+        audit_record(a, c->words, rc);
     if (rc != RC_OK && !a->has_told)
         (void)admin_fail(a, rc, "%s: %s", c->words, rc_text(rc));
     return rc == RC_OK ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -6,11 +6,15 @@
  * holds the database's write lock while it removes, so that nobody seals under a version that is going.
  */
 #include "admin/mkey.h"
+#include "admin/audit.h"
 
 #include <signal.h>
 #include <string.h>
 
-#define SETTLE_S 10 /* what was sealed before a newer version was used has reached the database by then */
+#include "shared/service/ops.h"
+
+#define HEAD_MAX 4096 /* bytes of a file that holds an audit log's end */
+#define SETTLE_S 10   /* what was sealed before a newer version was used has reached the database by then */
 
 const char *const mkey_daemons[MKEY_DAEMONS] = {"as", "tgs", "chat"};
 
@@ -67,7 +71,8 @@ static enum rc begin(struct admin *a, struct master_place *ret)
     if (rc == RC_NOT_FOUND)
         return admin_fail(a, rc, "the daemon is as, tgs or chat, not '%s'", a->arg);
     TRY(rc);
-    return admin_lock(a);
+    TRY(admin_lock(a));
+    return admin_unseal(a, a->arg);
 }
 
 static enum rc tell(struct admin *a, enum rc rc, const struct master_place *place)
@@ -234,6 +239,7 @@ enum rc cmd_mkey_rewrap(struct admin *a)
         return admin_fail(a, rc, "stopped after %llu rows; the same command goes on from there",
                           (unsigned long long)done);
     TRY(tell(a, rc, &place));
+    TRY(tell(a, audit_rewrap(a, a->arg), &place));
     TRY(show_rewrap(a, rows.db.master ? master_kvno(rows.db.master) : 0, done, bad));
     if (bad)
         return admin_fail(a, RC_BAD_ROW, "%llu rows do not open and were left as they are", (unsigned long long)bad);
@@ -250,12 +256,38 @@ static const struct master_version *version_of(const struct master_list *l, uint
     return NULL;
 }
 
+/* The ends of the audit logs in that folder: a running daemon puts its own under the new version, rewrap the others. */
+static enum rc count_heads(struct admin *a, struct sealed_counts *counts)
+{
+    for (size_t i = 0; i < audit_places_n; i++) {
+        AUTO(str_done) char *log = NULL;
+        AUTO(buf_done) struct buf path = {0}, head = {0};
+        uint32_t kvno;
+        if (strcmp(audit_places[i].folder, a->arg) != 0)
+            continue;
+        TRY(ops_path(&a->conf, audit_places[i].folder, audit_places[i].file, &log));
+        TRY(buf_printf(&path, "%s.head", log));
+        const char *name = buf_cstr(&path);
+        if (!name)
+            return RC_NO_MEMORY;
+        enum rc rc = file_read(name, HEAD_MAX, FILE_PRIVATE, &head);
+        if (rc == RC_NOT_FOUND)
+            continue;
+        TRY(rc);
+        if (envelope_kvno(buf_slice(&head), &kvno) == RC_OK)
+            TRY(sealed_count_add(counts, kvno, 1));
+    }
+    return RC_OK;
+}
+
 /* Nothing may lie under a version that goes. */
 static enum rc check_free(struct admin *a, const struct mkey_rows *rows, uint32_t current)
 {
     struct sealed_counts counts;
 
     enum rc rc = mkey_count(rows, &counts);
+    if (rc == RC_OK)
+        rc = count_heads(a, &counts);
     if (rc != RC_OK)
         return admin_fail(a, rc, "%s: the rows cannot be counted: %s", a->arg, rc_text(rc));
     for (size_t i = 0; i < counts.n; i++)

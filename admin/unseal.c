@@ -303,6 +303,16 @@ enum rc admin_split_parse(struct admin *a, const char *text, struct admin_split 
     return check_counts(a, ret);
 }
 
+/* Who makes new shares proves the old ones. */
+static enum rc unseal_older(struct admin *a, const char *daemon)
+{
+    AUTO(master_place_done) struct master_place place = {0};
+    AUTO(shares_done) struct shares *s = NULL;
+
+    TRY(master_place_of(&a->conf, daemon, &place));
+    return shares_load(&place, &s) == RC_NOT_FOUND ? RC_OK : admin_unseal(a, daemon);
+}
+
 enum rc cmd_mkey_split(struct admin *a)
 {
     AUTO(buf_done) struct buf texts = {0}, out = {0};
@@ -313,7 +323,9 @@ enum rc cmd_mkey_split(struct admin *a)
     TRY(check_counts(a, &how));
     TRY(admin_load(a));
     TRY(admin_lock(a));
-    enum rc rc = admin_split(a, a->arg, &how, &texts);
+    enum rc rc = unseal_older(a, a->arg);
+    if (rc == RC_OK)
+        rc = admin_split(a, a->arg, &how, &texts);
     if (rc == RC_NOT_FOUND && !a->has_told)
         return admin_fail(a, rc, "the daemon is as, tgs or chat, not '%s'", a->arg);
     TRY(rc);

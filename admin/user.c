@@ -113,6 +113,16 @@ enum rc cmd_user_del(struct admin *a)
     return admin_tell_user(a, as_store_delete(s, &name, clock_s()), s, &name);
 }
 
+/* The gate is in the daemon's memory: it looks for such orders every second. */
+enum rc cmd_user_unlock(struct admin *a)
+{
+    AUTO(as_store_done) struct as_store *s = NULL;
+    struct name name;
+
+    TRY(begin(a, DB_WRITE, &name, &s));
+    return admin_tell_user(a, as_store_unlock(s, &name, clock_s()), s, &name);
+}
+
 /* Only fewer: what a missing key would be made from is the password. */
 enum rc cmd_user_profiles(struct admin *a)
 {
@@ -156,6 +166,16 @@ static enum rc list_text(void *ctx, const struct as_principal *p)
                       profiles_text(p), changed, p->name.s, p->is_admin ? " (administrator)" : "");
 }
 
+enum rc admin_user_line(struct buf *out, const struct as_principal *p)
+{
+    return list_text(out, p);
+}
+
+enum rc admin_user_json(struct jw *w, const struct as_principal *p)
+{
+    return list_json(w, p);
+}
+
 enum rc cmd_user_list(struct admin *a)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
@@ -164,7 +184,7 @@ enum rc cmd_user_list(struct admin *a)
     TRY(admin_load(a));
     TRY(admin_open_as(a, DB_READ, &s));
     if (!a->opt[OPT_JSON]) {
-        TRY(buf_text(&out, " kvno epoch  state     profiles        changed (UTC)        name\n"));
+        TRY(buf_text(&out, ADMIN_USER_HEAD));
         TRY(as_store_each(s, list_text, &out));
         return admin_print(a, &out);
     }
@@ -191,24 +211,30 @@ static enum rc show_text(struct buf *out, const struct as_principal *p)
                       created, changed);
 }
 
+enum rc admin_show_user(struct admin *a, const struct as_principal *p)
+{
+    AUTO(buf_done) struct buf out = {0};
+
+    if (!a->opt[OPT_JSON]) {
+        TRY(show_text(&out, p));
+        return admin_print(a, &out);
+    }
+    struct jw w = jw_start(&out);
+    jw_open(&w, NULL, '{');
+    as_principal_write(&w, p);
+    jw_close(&w, '}');
+    return admin_print_json(a, &w);
+}
+
 enum rc cmd_user_show(struct admin *a)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
-    AUTO(buf_done) struct buf out = {0};
     struct as_principal p;
     struct name name;
 
     TRY(begin(a, DB_READ, &name, &s));
     TRY(admin_tell_user(a, as_store_find(s, &name, &p), s, &name));
-    if (!a->opt[OPT_JSON]) {
-        TRY(show_text(&out, &p));
-        return admin_print(a, &out);
-    }
-    struct jw w = jw_start(&out);
-    jw_open(&w, NULL, '{');
-    as_principal_write(&w, &p);
-    jw_close(&w, '}');
-    return admin_print_json(a, &w);
+    return admin_show_user(a, &p);
 }
 
 /* --- who still depends on an unsalted key --- */

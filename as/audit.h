@@ -2,6 +2,7 @@
 #ifndef KERB_AS_AUDIT_H
 #define KERB_AS_AUDIT_H
 
+#include "shared/service/ops.h"
 #include "shared/ticket/ticket.h"
 
 struct as_event {
@@ -14,11 +15,14 @@ struct as_event {
     const struct ticket *in, *out; /* shown, issued; NULL: none */
     enum rc rc;
     const char *refusal; /* a code that only the client was told, sealed; NULL: none */
+    int64_t skew_s;      /* how far the client's clock was ahead, */
+    bool has_skew;       /* where it was told under a key */
+    int64_t started_us;  /* clock_monotonic_us() when the request came; 0: not measured */
 };
 
 typedef void as_audit(void *ctx, const struct as_event *event);
 
-/* One line in the log. */
-as_audit as_audit_log;
+/* Into the audit log and the metrics; ctx is the struct ops of the daemon. */
+as_audit as_audit_ops;
 
 #endif

@@ -9,6 +9,24 @@
 #include <string.h>
 
 #include "as/newkeys.h"
+#include "as/unlock.h"
+
+/* Whoever has the ticket only could guess the password here. */
+static enum rc open_under(const struct as_call *call, const struct key *current, const struct envelope_aad *aad,
+                          struct slice text, json_t **ret)
+{
+    AUTO(buf_done) struct buf folded = {0};
+    struct gate *gate = call->env->gate;
+    struct gate_try attempt;
+
+    TRY(as_gate_name(&call->client.name, &folded));
+    TRY(gate_ask(gate, buf_slice(&folded), call->address, call->now_s, &attempt));
+    enum rc rc = sealed_open(current, LABEL_NEW_KEYS, aad, text, ret);
+    if (rc == RC_MODIFIED)
+        rc = RC_BAD_PREAUTH;
+    gate_tell(gate, &attempt, rc, call->now_s);
+    return rc;
+}
 
 static enum rc open_keys(const struct as_call *call, struct as_keys *ret)
 {
@@ -25,10 +43,7 @@ static enum rc open_keys(const struct as_call *call, struct as_keys *ret)
     if (rc == RC_NO_CLIENT_KEY)
         return RC_CUT_OFF; /* the key that the ticket came from is gone */
     TRY(rc);
-    rc = sealed_open(&current, LABEL_NEW_KEYS, &aad, text, &j);
-    if (rc == RC_MODIFIED)
-        return RC_BAD_PREAUTH;
-    TRY(rc);
+    TRY(open_under(call, &current, &aad, text, &j));
     return as_newkeys_read(j, ret);
 }
 

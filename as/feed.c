@@ -27,6 +27,8 @@ struct telling {
 static enum rc tell_item(void *ctx, const struct as_feed_item *item)
 {
     const struct telling *t = ctx;
+    if (item->kind == FEED_UNLOCK)
+        return RC_OK;
     struct feed_item out = {.seq = item->seq, .kind = item->kind, .epoch = item->number, .text = item->text};
 
     memcpy(out.client_id, item->client_id, ID_LEN);

@@ -19,8 +19,9 @@ struct as_job {
     struct slice tgs_name;
     int64_t stamp_s;
     struct cookie cookie;
+    struct gate_try attempt;
     struct ticket tgt;
-    bool is_issued;
+    bool is_issued, has_stamp; /* has_stamp: stamp_s was told under the key */
 };
 
 typedef enum rc as_rule(const struct as_env *env, struct as_job *job);
@@ -36,6 +37,12 @@ struct as_profile {
     /* The answer PREAUTH_REQUIRED. */
     enum rc (*offer)(const struct as_env *env, const struct as_job *job, struct as_rep *ret);
 };
+
+/*
+ * Before the key is tried: asks the gate. One who is held is carried on with a key that nobody has, so that it costs
+ * what a wrong key costs. Errors: FLOODED.
+ */
+as_rule as_gate_lets_in;
 
 extern const struct as_profile as_classic, as_sealed;
 

@@ -60,7 +60,8 @@ static enum rc serve(const struct as_env *env, const struct http_request *http, 
                                    .op_id = http->op_id,
                                    .profile = req->profile,
                                    .client = req->login,
-                                   .rc = rc};
+                                   .rc = rc,
+                                   .started_us = req->started_us};
     env->audit(env->audit_ctx, &event);
     return rc;
 }
@@ -80,7 +81,7 @@ static void refuse(const struct as_env *env, enum rc rc, const struct as_rep *re
 
 void as_login_post(void *ctx, const struct http_request *http, struct http_reply *reply)
 {
-    struct as_req req = {.address = http->address, .op_id = http->op_id};
+    struct as_req req = {.address = http->address, .op_id = http->op_id, .started_us = clock_monotonic_us()};
     struct as_rep rep = {0};
 
     enum rc rc = serve(ctx, http, &req, &rep);

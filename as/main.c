@@ -16,10 +16,14 @@
 #include "as/feed.h"
 #include "as/login.h"
 #include "as/register.h"
+#include "as/unlock.h"
 #include "shared/service/lifecycle.h"
+#include "shared/service/metrics_get.h"
+#include "shared/unseal/audit_key.h"
 #include "shared/unseal/unseal.h"
 #include "shared/unseal/watch.h"
 
+#define DAEMON   "kerb-as"
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
 
 struct daemon {
@@ -32,9 +36,14 @@ struct daemon {
     struct http_route routes[4];
     struct http *http;
     struct as_feed feed;
-    struct inner_route inner_routes[1];
+    struct inner_route inner_routes[2];
+    struct ops *ops;
+    struct master *audit_master; /* of the thread that writes the audit log */
+    struct as_unlocks unlocks;
     struct inner *inner;
 };
+
+static char daemon_name[] = DAEMON;
 
 static int fail(const char *what, const char *why)
 {
@@ -45,6 +54,13 @@ static int fail(const char *what, const char *why)
 static int64_t ticks_s(void)
 {
     return clock_monotonic_ms() / 1000;
+}
+
+/* An administrator's order over HTTP. */
+static void unlock(void *ctx, const struct name *user)
+{
+    const struct daemon *d = ctx;
+    as_unlock(d->env.gate, user);
 }
 
 static void stop_us(bool at_once)
@@ -66,6 +82,29 @@ static int open_stores(struct daemon *d)
         }
         pool_put(i == 0 ? &d->writers : &d->stores, s);
     }
+    return 0;
+}
+
+static int open_ops(struct daemon *d, int64_t start_s)
+{
+    AUTO(buf_done) struct buf error = {0};
+    enum rc rc = master_of(&d->conf, "as", &d->audit_master);
+    if (rc != RC_OK)
+        return fail("master key", rc_text(rc));
+    const struct ops_options options = {
+        .conf = &d->conf,
+        .daemon = DAEMON,
+        .folder = "as",
+        .audit_key = master_audit_key,
+        .audit_key_ctx = d->audit_master,
+        .now_s = start_s,
+    };
+
+    rc = ops_open(&options, &d->ops, &error);
+    if (rc != RC_OK)
+        return fail("start", error.n ? buf_cstr(&error) : rc_text(rc));
+    d->env.gate = ops_gate(d->ops);
+    d->env.audit_ctx = d->ops;
     return 0;
 }
 
@@ -128,12 +167,20 @@ static int prepare(struct daemon *d, int64_t start_s)
     rc = as_env_open(&d->env);
     if (rc != RC_OK)
         return fail("start", rc_text(rc));
-    if (open_stores(d) != 0)
+    if (open_stores(d) != 0 || open_ops(d, start_s) != 0)
         return 1;
     rc = master_watch_open(&d->conf, "as", &d->master);
     if (rc != RC_OK)
         return fail("master key", rc_text(rc));
     return open_services(d, start_s) != 0 ? 1 : open_replay(d, start_s);
+}
+
+static enum rc ready(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    TRY(ops_ready(d->ops));
+    return as_ready(&d->env);
 }
 
 static int listen_on_port(struct daemon *d)
@@ -151,8 +198,8 @@ static int listen_on_port(struct daemon *d)
         .proxies = &d->proxies,
         .routes = d->routes,
         .routes_n = ARRAY_LEN(d->routes),
-        .ready = as_ready,
-        .ready_ctx = &d->env,
+        .ready = ready,
+        .ready_ctx = d,
     };
 
     enum rc rc = http_start(&options, &d->http, &error);
@@ -175,6 +222,7 @@ static int open_inner(struct daemon *d)
     if (rc != RC_OK)
         return fail("feed", rc_text(rc));
     d->inner_routes[0] = (struct inner_route){"POST", FEED_PATH, feed_server_post, d->feed.server};
+    d->inner_routes[1] = (struct inner_route){"GET", METRICS_PATH, metrics_get, daemon_name};
     rc = inner_start(d->conf.as_inner, d->inner_routes, ARRAY_LEN(d->inner_routes), &d->inner, &error);
     if (rc != RC_OK)
         return fail(d->conf.as_inner, error.n ? buf_cstr(&error) : rc_text(rc));
@@ -204,6 +252,28 @@ static void tell_listening(const struct daemon *d)
     lifecycle_notify("READY=1");
 }
 
+static void measure(struct daemon *d, struct as_store *s)
+{
+    AUTO(key_done) struct key key = {0};
+    int64_t now_s = d->env.clock();
+
+    if (as_store_tgs_key(s, now_s, &key) == RC_OK)
+        metric_set(GAUGE_key_age_seconds, now_s - key.valid_from);
+    metric_set(GAUGE_replay_entries, (int64_t)replay_count(d->env.replay));
+}
+
+static void each_second(struct daemon *d, bool force)
+{
+    struct as_store *s = pool_take(&d->stores);
+
+    as_unlocks_look(&d->unlocks, s, d->env.gate, d->env.clock());
+    measure(d, s);
+    pool_put(&d->stores, s);
+    ops_second(d->ops);
+    look_at_keytab(d, force);
+    master_watch_look(&d->master);
+}
+
 /* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
 static bool unseal(struct daemon *d, int *ret_status)
 {
@@ -231,10 +301,8 @@ static int serve(struct daemon *d)
     tell_listening(d);
     log_start();
     /* users and TGS keys are read from the database: only the keytab and the master key are looked at */
-    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;) {
-        look_at_keytab(d, wake == WAKE_RELOAD);
-        master_watch_look(&d->master);
-    }
+    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
+        each_second(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, DRAIN_MS);
     close_inner(d);
@@ -246,6 +314,8 @@ static int serve(struct daemon *d)
 static int finish(struct daemon *d, int status)
 {
     close_inner(d); /* once more, where the start failed */
+    ops_close(d->ops);
+    master_free(d->audit_master);
     enum rc rc = replay_close(d->env.replay);
     for (void *s; (s = pool_drain(&d->stores)) != NULL;)
         as_store_close(s);
@@ -295,7 +365,9 @@ int main(int argc, char **argv)
     d.env.stop = stop_us;
     d.env.clock = clock_s;
     d.env.ticks = ticks_s;
-    d.env.audit = as_audit_log;
+    d.env.audit = as_audit_ops;
+    d.env.unlock = unlock;
+    d.env.unlock_ctx = &d;
     pool_init(&d.stores);
     pool_init(&d.writers);
     return finish(&d, serve(&d));

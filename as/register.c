@@ -17,7 +17,9 @@
 struct registration {
     const struct as_env *env;
     struct as_store *store;
-    int64_t now_s;
+    int64_t now_s, started_us;
+    const char *address;
+    struct gate_try attempt;
     json_t *request, *body;
     struct slice body_text, keys_text;
     struct name name;
@@ -123,9 +125,12 @@ static enum rc run(struct registration *r)
 static enum rc serve(struct registration *r, struct slice bytes)
 {
     TRY(read_request(bytes, r));
-    r->store = pool_take(r->env->writers);
-    enum rc rc = run(r);
+    r->store = pool_take(r->env->writers); /* before the gate: see gate_enter() */
+    enum rc rc = gate_ask(r->env->gate, slice_of(NULL, 0), r->address, r->now_s, &r->attempt);
+    if (rc == RC_OK)
+        rc = run(r);
     pool_put(r->env->writers, r->store);
+    gate_tell(r->env->gate, &r->attempt, rc, r->now_s);
     return rc;
 }
 
@@ -139,6 +144,7 @@ static void tell(const struct registration *r, const struct http_request *http, 
         .profile = ETYPE_AES128_CBC_HS256,
         .client = name_slice(&r->name),
         .rc = rc,
+        .started_us = r->started_us,
     };
     r->env->audit(r->env->audit_ctx, &event);
 }
@@ -176,7 +182,9 @@ static void write_answer(const struct registration *r, enum rc rc, const char *o
 void as_register_post(void *ctx, const struct http_request *http, struct http_reply *reply)
 {
     const struct as_env *env = ctx;
-    AUTO(registration_done) struct registration r = {.env = env, .now_s = env->clock()};
+    AUTO(registration_done)
+    struct registration r = {
+        .env = env, .now_s = env->clock(), .started_us = clock_monotonic_us(), .address = http->address};
 
     enum rc rc = serve(&r, http->body);
     tell(&r, http, rc);

@@ -42,13 +42,12 @@ static enum rc open_proof(const struct as_env *env, struct as_job *job)
 {
     AUTO(buf_done) struct buf context = {0};
     uint8_t nonce[SEALED_NONCE];
-    int64_t time_s;
 
     TRY(envelope_context((struct slice[]){job->req->sealed.body, job->req->sealed.cookie}, 2, &context));
     struct envelope_aad aad = aad_of(env, job, buf_slice(&context));
     TRY(sealed_open(&job->found.key, LABEL_AS_PREAUTH, &aad, job->req->sealed.preauth, &job->proof));
     TRY(sealed_bytes(job->proof, "nonce", nonce, sizeof nonce));
-    TRY(json_get_int(job->proof, "time", &time_s)); /* it must be there; what it says does not count */
+    TRY(json_get_int(job->proof, "time", &job->stamp_s)); /* it must be there; what it says is measured only */
     if (!json_is_array(json_object_get(job->proof, "etypes_seen")))
         return RC_MALFORMED;
     return ct_equal(nonce, job->req->sealed.nonce, sizeof nonce) ? RC_OK : RC_MODIFIED;
@@ -59,6 +58,8 @@ static enum rc key_is_proved(const struct as_env *env, struct as_job *job)
     enum rc rc = open_proof(env, job);
     if (job->found.why != RC_OK)
         return job->found.why;
+    job->stamp_s = time_bounded(job->stamp_s);
+    job->has_stamp = rc == RC_OK;
     return rc == RC_MODIFIED || rc == RC_MALFORMED ? RC_BAD_PREAUTH : rc;
 }
 
@@ -88,7 +89,7 @@ static enum rc cookie_is_used_up(const struct as_env *env, struct as_job *job)
 }
 
 static as_rule *const rules[] = {
-    cookie_is_fresh, key_is_proved, offer_was_ours, server_is_the_tgs, cookie_is_used_up,
+    cookie_is_fresh, as_gate_lets_in, key_is_proved, offer_was_ours, server_is_the_tgs, cookie_is_used_up,
 };
 
 /* --- the answers ------------------------------------------------------------------------------------------------ */

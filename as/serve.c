@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "as/job.h"
+#include "as/unlock.h"
 #include "shared/base/json.h"
 
 #define REPLY_ROOM 1024 /* bytes beside the ticket: a reply is written without growing */
@@ -12,6 +13,11 @@ static void job_done(struct as_job *job)
     buf_done(&job->text);
     json_done(&job->proof);
     ticket_done(&job->tgt);
+}
+
+static void carry_on_with_a_decoy(const struct as_env *env, struct as_job *job)
+{
+    job->found.key = job->req->profile == ETYPE_AES128_CBC ? env->decoy : env->sealed_decoy;
 }
 
 /* Reads the client and its key. A client that may not log in is carried on with a key that nobody has. */
@@ -28,7 +34,21 @@ static enum rc gather(const struct as_env *env, const struct as_profile *profile
     if (job->found.why == RC_OK && job->found.client.disabled)
         job->found.why = RC_CLIENT_DISABLED;
     if (job->found.why != RC_OK)
-        job->found.key = etype == ETYPE_AES128_CBC ? env->decoy : env->sealed_decoy;
+        carry_on_with_a_decoy(env, job);
+    return RC_OK;
+}
+
+enum rc as_gate_lets_in(const struct as_env *env, struct as_job *job)
+{
+    AUTO(buf_done) struct buf folded = {0};
+
+    TRY(as_gate_name(&job->login, &folded));
+    enum rc rc = gate_ask(env->gate, buf_slice(&folded), job->req->address, job->now_s, &job->attempt);
+    if (rc != RC_HELD)
+        return rc;
+    carry_on_with_a_decoy(env, job);
+    if (job->found.why == RC_OK)
+        job->found.why = RC_HELD;
     return RC_OK;
 }
 
@@ -52,6 +72,7 @@ static enum rc key_is_proved(const struct as_env *env, struct as_job *job)
     enum rc rc = open_proof(job);
     if (job->found.why != RC_OK)
         return job->found.why;
+    job->has_stamp = rc == RC_OK;
     return rc == RC_MODIFIED || rc == RC_MALFORMED ? RC_BAD_PREAUTH : rc;
 }
 
@@ -88,7 +109,7 @@ static enum rc request_is_new(const struct as_env *env, struct as_job *job)
 
 /* Up to the proof all clients cost the same. */
 static as_rule *const rules[] = {
-    key_is_proved, text_is_no_reply_of_ours, server_is_the_tgs, stamp_is_near, request_is_new,
+    as_gate_lets_in, key_is_proved, text_is_no_reply_of_ours, server_is_the_tgs, stamp_is_near, request_is_new,
 };
 
 /* --- the reply ------------------------------------------------------------------------------------------------- */
@@ -182,6 +203,9 @@ static void tell(const struct as_env *env, const struct as_job *job, enum rc rc)
         .client = job->req->login,
         .out = job->is_issued ? &job->tgt : NULL,
         .rc = rc,
+        .skew_s = job->has_stamp ? job->stamp_s - job->now_s : 0,
+        .has_skew = job->has_stamp,
+        .started_us = job->req->started_us,
     };
     env->audit(env->audit_ctx, &event);
 }
@@ -198,6 +222,7 @@ enum rc as_serve(const struct as_env *env, const struct as_req *req, struct as_r
     if (rc == RC_OK)
         rc = issue(env, profile, &job, ret_rep); /* the only place that makes a session key */
     pool_put(env->stores, job.store);
+    gate_tell(env->gate, &job.attempt, rc, job.now_s);
     if (rc == RC_PREAUTH_REQUIRED) {
         enum rc offered = profile->offer(env, &job, ret_rep);
         rc = offered == RC_OK ? rc : offered;

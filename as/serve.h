@@ -13,6 +13,7 @@
 #include "as/cookie.h"
 #include "as/store.h"
 #include "shared/db/pool.h"
+#include "shared/service/gate.h"
 #include "shared/ticket/ap.h"
 #include "shared/ticket/authenticator.h"
 #include "shared/ticket/replay.h"
@@ -35,6 +36,7 @@ struct as_req {
         bool renewable;
     } sealed;
     const char *address, *op_id;
+    int64_t started_us; /* clock_monotonic_us(); 0: not measured */
 };
 
 struct as_rep {
@@ -47,6 +49,7 @@ struct as_env {
     const struct conf *conf;
     struct pool *stores; /* of struct as_store */
     struct replay *replay;
+    struct gate *gate;    /* NULL: none */
     struct pool *writers; /* of one struct as_store that may write */
     struct cookie_jar cookies;
     struct ap *changepw, *admin;    /* NULL: as.keytab lacks their key */
@@ -71,8 +74,8 @@ void as_env_close(struct as_env *env);
  * In:      req - any bytes
  * Out:     ret_rep - what its fields say; released by the caller
  * Errors:  MALFORMED; PREAUTH_REQUIRED (sealed); NO_CLIENT, NO_CLIENT_KEY, PROFILE_OFF, CLIENT_DISABLED, BAD_PREAUTH,
- *          REFLECTED, DOWNGRADE (one answer on the wire); once the key is proved NO_SERVICE, SKEW, REPEAT,
- * RATE_LIMITED, CACHE_FULL; our own DB, BAD_ROW, NO_KEY Thread:  any
+ *          HELD, REFLECTED, DOWNGRADE (one answer on the wire); FLOODED; once the key is proved NO_SERVICE, SKEW,
+ * REPEAT, RATE_LIMITED, CACHE_FULL; our own DB, BAD_ROW, NO_KEY Thread:  any
  */
 MUST enum rc as_serve(const struct as_env *env, const struct as_req *req, struct as_rep *ret_rep);
 

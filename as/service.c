@@ -73,6 +73,17 @@ static enum rc run(const struct as_service *service, struct as_call *call, struc
     return jw_end(&call->reply);
 }
 
+/* Who guesses tickets is known by his network only. */
+static enum rc accept_call(const struct as_service *service, const struct ap_request *req, struct as_call *call)
+{
+    struct gate_try attempt;
+
+    TRY(gate_ask(call->env->gate, slice_of(NULL, 0), req->address, call->now_s, &attempt));
+    enum rc rc = ap_accept(service->ap, req, call->now_s, &call->ap);
+    gate_tell(call->env->gate, &attempt, rc, call->now_s);
+    return rc;
+}
+
 static enum rc serve(const struct as_service *service, const struct http_request *http, struct as_call *call,
                      struct buf *ret)
 {
@@ -81,7 +92,7 @@ static enum rc serve(const struct as_service *service, const struct http_request
 
     if (!service->ap)
         return RC_NO_KEY;
-    TRY(ap_accept(service->ap, &req, call->now_s, &call->ap));
+    TRY(accept_call(service, &req, call));
     call->store = pool_take(call->env->writers);
     enum rc rc = client_still_may(call);
     if (rc == RC_OK)
@@ -106,6 +117,7 @@ static void tell(const struct as_service *service, const struct http_request *ht
         .in = t,
         .rc = rc,
         .refusal = call->refusal,
+        .started_us = call->started_us,
     };
     call->env->audit(call->env->audit_ctx, &event);
 }
@@ -113,7 +125,8 @@ static void tell(const struct as_service *service, const struct http_request *ht
 void as_service_post(const struct as_env *env, const struct as_service *service, const struct http_request *http,
                      struct http_reply *reply)
 {
-    struct as_call call = {.env = env, .now_s = env->clock()};
+    struct as_call call = {
+        .env = env, .now_s = env->clock(), .started_us = clock_monotonic_us(), .address = http->address};
 
     enum rc rc = serve(service, http, &call, &reply->body);
     tell(service, http, &call, rc);

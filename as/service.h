@@ -20,7 +20,8 @@ struct as_call {
     struct ap_call ap;
     struct as_store *store;     /* the one that writes */
     struct as_principal client; /* as it is in the table now */
-    int64_t now_s;
+    int64_t now_s, started_us;
+    const char *address;
     const char *op;      /* of our tables; NULL: not known */
     struct buf target;   /* on whom or on what, for the audit */
     const char *refusal; /* a code; NULL: done */

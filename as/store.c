@@ -60,10 +60,11 @@ static const struct db_schema schema = {
 
 /* The decoy is row 0 of principal; its name is empty, which no name can be. */
 static const char *const statements[ST_COUNT] = {
+    /* A name that is there and one that is not take the same steps: what differs could be timed. */
     [ST_LOGIN] = "SELECT " PRINCIPAL_COLUMNS ", k.kvno, k.sealed, EXISTS (SELECT 1 FROM principal WHERE name = ?1)"
                  " FROM principal p JOIN principal_key k ON k.principal = p.id AND k.etype = ?2"
-                 " WHERE p.id = coalesce((SELECT n.id FROM principal n JOIN principal_key o"
-                 " ON o.principal = n.id AND o.etype = ?2 WHERE n.name = ?1), 0)"
+                 " WHERE p.id = coalesce((SELECT o.principal FROM principal_key o WHERE o.etype = ?2 AND o.principal ="
+                 " coalesce((SELECT id FROM principal WHERE name = ?1), 0)), 0)"
                  " ORDER BY k.kvno DESC LIMIT 1",
     [ST_PICK] = "SELECT iterations FROM principal_key WHERE spot = coalesce("
                 "(SELECT min(spot) FROM principal_key WHERE spot >= ?1),"

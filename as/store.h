@@ -184,11 +184,14 @@ struct as_feed_item {
     enum feed_kind kind;
     uint8_t client_id[ID_LEN]; /* EPOCH, KICK */
     uint32_t number;           /* EPOCH: the epoch; ROTATE of the TGS: the version */
-    struct slice text;         /* NOTICE: the text; DRAIN, SHUTDOWN: the daemon; ROTATE: the service */
+    struct slice text; /* NOTICE: the text; DRAIN, SHUTDOWN: the daemon; ROTATE: the service; UNLOCK: the user */
 };
 
 /* Appends an order. Errors: LIMIT (text). */
 MUST enum rc as_store_order(struct as_store *s, const struct as_feed_item *item, int64_t now_s);
+
+/* Orders the daemon to forget the wrong passwords of a user. Errors: NO_CLIENT. */
+MUST enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now_s);
 
 /*
  * Items behind `after` that still count, oldest first, at most limit. An `after` that lies ahead of all we have (a

@@ -5,8 +5,9 @@
 
 /* Seconds that an item is told for. The kinds' numbers stand in the file: new ones come at the end. */
 static const int64_t counts_s[FEED_KINDS] = {
-    [FEED_EPOCH] = AS_FEED_KEEP_S,  [FEED_KICK] = AS_FEED_ORDER_S,     [FEED_NOTICE] = AS_FEED_ORDER_S,
-    [FEED_DRAIN] = AS_FEED_ORDER_S, [FEED_SHUTDOWN] = AS_FEED_ORDER_S, [FEED_ROTATE] = AS_FEED_ROTATE_S,
+    [FEED_EPOCH] = AS_FEED_KEEP_S,    [FEED_KICK] = AS_FEED_ORDER_S,     [FEED_NOTICE] = AS_FEED_ORDER_S,
+    [FEED_DRAIN] = AS_FEED_ORDER_S,   [FEED_SHUTDOWN] = AS_FEED_ORDER_S, [FEED_ROTATE] = AS_FEED_ROTATE_S,
+    [FEED_UNLOCK] = AS_FEED_ROTATE_S,
 };
 
 enum rc as_feed_append(struct as_store *s, const struct as_feed_item *item, int64_t now_s)
@@ -28,6 +29,16 @@ enum rc as_store_order(struct as_store *s, const struct as_feed_item *item, int6
 {
     TRY(db_begin(&s->db));
     return as_store_finish(s, as_feed_append(s, item, now_s));
+}
+
+enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_t now_s)
+{
+    struct as_feed_item item = {.kind = FEED_UNLOCK};
+    struct as_principal p;
+
+    TRY(as_store_find(s, name, &p));
+    item.text = name_slice(&p.name);
+    return as_store_order(s, &item, now_s);
 }
 
 static enum rc newest(struct as_store *s, int64_t *ret)

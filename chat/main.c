@@ -10,6 +10,8 @@
 #include "chat/edge/edge.h"
 #include "shared/service/lifecycle.h"
 #include "shared/service/log.h"
+#include "shared/service/ops.h"
+#include "shared/unseal/audit_key.h"
 #include "shared/unseal/unseal.h"
 
 struct daemon {
@@ -19,6 +21,8 @@ struct daemon {
     struct master_watch master; /* of the loop: seals and opens the texts of open rooms */
     struct keytab_file *keytab;
     struct chat_store *store;
+    struct ops *ops;
+    struct master *audit_master; /* of the thread that writes the audit log */
     struct chat *chat;
     struct wire *wire;
     struct edge *edge;
@@ -62,6 +66,25 @@ static int open_state(struct daemon *d)
     return rc == RC_OK ? 0 : fail(d->keytab_path, rc_text(rc));
 }
 
+static int open_ops(struct daemon *d, int64_t start_s)
+{
+    AUTO(buf_done) struct buf error = {0};
+    enum rc rc = master_of(&d->conf, "chat", &d->audit_master);
+    if (rc != RC_OK)
+        return fail_with("master key", NULL, rc);
+    const struct ops_options options = {
+        .conf = &d->conf,
+        .daemon = "kerb-chat",
+        .folder = "chat",
+        .audit_key = master_audit_key,
+        .audit_key_ctx = d->audit_master,
+        .now_s = start_s,
+    };
+
+    rc = ops_open(&options, &d->ops, &error);
+    return rc == RC_OK ? 0 : fail_with("start", buf_cstr(&error), rc);
+}
+
 static int make_chat(struct daemon *d)
 {
     const struct conf *c = &d->conf;
@@ -96,6 +119,7 @@ static int open_wire(struct daemon *d, int64_t start_s)
         .keytab = d->keytab,
         .state_dir = d->dir,
         .started_s = start_s,
+        .gate = ops_gate(d->ops),
     };
 
     enum rc rc = wire_open(&options, &d->wire);
@@ -106,13 +130,16 @@ static int open_wire(struct daemon *d, int64_t start_s)
 static int open_edge(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
-    const struct edge_options options = {.conf = &d->conf,
-                                         .chat = d->chat,
-                                         .wire = d->wire,
-                                         .store = d->store,
-                                         .master = &d->master,
-                                         .keytab_path = d->keytab_path,
-                                         .keytab = d->keytab};
+    const struct edge_options options = {
+        .conf = &d->conf,
+        .chat = d->chat,
+        .wire = d->wire,
+        .store = d->store,
+        .ops = d->ops,
+        .master = &d->master,
+        .keytab_path = d->keytab_path,
+        .keytab = d->keytab,
+    };
 
     lifecycle_wait_second(start_s);
     enum rc rc = edge_open(&options, &d->edge, &error);
@@ -138,15 +165,18 @@ static int serve(struct daemon *d)
     if (!unseal(d, &status))
         return status;
     const int64_t start_s = clock_s();
-    if (open_state(d) != 0 || make_chat(d) != 0 || open_wire(d, start_s) != 0 || open_edge(d, start_s) != 0)
+    if (open_state(d) != 0 || open_ops(d, start_s) != 0 || make_chat(d) != 0 || open_wire(d, start_s) != 0 ||
+        open_edge(d, start_s) != 0)
         return 1;
     enum rc rc = edge_run(d->edge);
     return rc == RC_OK ? 0 : fail("loop", rc_text(rc));
 }
 
-/* The store goes first: its thread must not wake a loop that is gone. */
+/* The store goes before the loop: its thread must not wake one that is gone. */
 static int finish(struct daemon *d, int status)
 {
+    ops_close(d->ops);
+    master_free(d->audit_master);
     if (d->store)
         d->store->ops->stop(d->store);
     edge_close(d->edge);

@@ -138,7 +138,12 @@ static enum rc change_keys(struct kerb *k, struct change *c)
     struct tgs_wish wish = {.client = &c->login->client, .tgt = &k->cache.entries[0]};
 
     TRY(name_parse(slice_text(CHANGEPW), &wish.service));
-    TRY(client_tgs(k, &wish, &ticket));
+    enum rc rc = client_tgs(k, &wish, &ticket);
+    if (rc != RC_OK && k->status == KERB_NO_SERVICE)
+        return client_fail(
+            k, KERB_NO_SERVICE,
+            "the realm offers no change of password; its administrator can: kerbadm service add " CHANGEPW);
+    TRY(rc);
     const struct ap_wish call = {CHANGEPW_PATH, &c->login->client, &ticket, change_body, c};
     TRY(client_ap(k, &call, &reply));
     return read_outcome(k, reply);

@@ -61,6 +61,18 @@ void cache_put(struct cache *c, struct cache_entry *entry)
     wipe(entry, sizeof *entry);
 }
 
+void cache_drop(struct cache *c, struct slice server)
+{
+    for (size_t i = 1; i < c->n; i++) {
+        if (!slice_eq(name_slice(&c->entries[i].server), server))
+            continue;
+        cache_entry_done(&c->entries[i]);
+        c->entries[i] = c->entries[--c->n];
+        wipe(&c->entries[c->n], sizeof c->entries[c->n]);
+        return;
+    }
+}
+
 const struct cache_entry *cache_find(const struct cache *c, struct slice server)
 {
     for (size_t i = 0; i < c->n; i++)

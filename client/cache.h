@@ -45,6 +45,9 @@ void cache_done(struct cache *c); /* wipes and empties; for AUTO */
 /* Keeps an entry, in place of that for the same server; takes what it owns. A TGT (i == 0) is put with cache_start. */
 void cache_put(struct cache *c, struct cache_entry *entry);
 
+/* Forgets the entry for a server, if there is one; not that of the TGS. */
+void cache_drop(struct cache *c, struct slice server);
+
 /* NULL when there is none. Borrowed. */
 const struct cache_entry *cache_find(const struct cache *c, struct slice server);
 

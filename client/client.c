@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/chat.h"
 #include "client/http.h"
 #include "shared/base/base64.h"
 
@@ -121,6 +122,7 @@ static enum rc setup(struct kerb *k, const struct kerb_options *o)
         TRY(cache_path(o->cache, &k->cache_path));
     TRY(http_open(k->ca_file, k->timeout_s, &k->http));
     k->transport = (struct transport){http_post, k->http};
+    k->vault_store = chat_vault_store();
     return RC_OK;
 }
 

@@ -43,6 +43,11 @@ int cmd_logout(struct cmd *c);
 int cmd_ticket(struct cmd *c);
 int cmd_passwd(struct cmd *c);
 int cmd_register(struct cmd *c);
+int cmd_chat(struct cmd *c);
+int cmd_send(struct cmd *c);
+int cmd_rooms(struct cmd *c);
+int cmd_history(struct cmd *c);
+int cmd_vault(struct cmd *c);
 
 /* "kerb: <sentence>" on standard error. Returns status. */
 int cmd_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -90,6 +90,26 @@ static void tell(const struct http *h, CURLcode code, struct answer *ret)
     (void)snprintf(ret->error, sizeof ret->error, "%s", why);
 }
 
+static bool is_loopback(const char *url)
+{
+    CURLU *u = curl_url();
+    char *host = NULL;
+    struct in_addr v4;
+
+    bool is = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+              curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+              (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+               (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127));
+    curl_free(host);
+    curl_url_cleanup(u);
+    return is;
+}
+
+bool client_url_is_loopback(const struct kerb *k)
+{
+    return is_loopback(kerb_url(k));
+}
+
 enum rc http_post(void *ctx, const char *url, struct slice body, struct answer *ret)
 {
     struct http *h = ctx;
@@ -97,6 +117,8 @@ enum rc http_post(void *ctx, const char *url, struct slice body, struct answer *
 
     h->error[0] = 0;
     if (curl_easy_setopt(h->curl, CURLOPT_URL, url) != CURLE_OK ||
+        /* a proxy of the environment does not lead back to this machine */
+        curl_easy_setopt(h->curl, CURLOPT_NOPROXY, is_loopback(url) ? "*" : NULL) != CURLE_OK ||
         curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n) != CURLE_OK ||
         curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, (const char *)body.p) != CURLE_OK ||
         curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, &ret->body) != CURLE_OK)
@@ -157,19 +179,4 @@ enum rc http_url_check(const char *text, struct buf *out)
     enum rc rc = curl_url_set(u, CURLUPART_URL, text, 0) == CURLUE_OK ? url_text(u, out) : RC_MALFORMED;
     curl_url_cleanup(u);
     return rc;
-}
-
-bool client_url_is_loopback(const struct kerb *k)
-{
-    CURLU *u = curl_url();
-    char *host = NULL;
-    struct in_addr v4;
-
-    bool is = u && curl_url_set(u, CURLUPART_URL, kerb_url(k), 0) == CURLUE_OK &&
-              curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-              (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-               (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127));
-    curl_free(host);
-    curl_url_cleanup(u);
-    return is;
 }

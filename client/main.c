@@ -57,6 +57,11 @@ static const struct command commands[] = {
     {"ticket",   "SERVICE",  1,  1,   BIT(OPT_JSON),                         "get a ticket for a service and keep it",             cmd_ticket},
     {"passwd",   "[USER]",   0,  1,   BIT(OPT_CUT_OFF),                      "change the password",                                cmd_passwd},
     {"register", "[USER]",   0,  1,   BIT(OPT_CODE),                         "make an account, or set the password with a code",   cmd_register},
+    {"chat",     "[ROOM]",   0,  1,   0,                                     "talk, in the terminal; /help in there tells more",   cmd_chat},
+    {"send",     "ROOM [TEXT]", 1, 2, BIT(OPT_JSON),                         "send a text, or standard input, to an open room",    cmd_send},
+    {"rooms",    NULL,       0,  0,   BIT(OPT_JSON),                         "list your rooms, and who of them is online",         cmd_rooms},
+    {"history",  "ROOM",     1,  1,   BIT(OPT_JSON),                         "print the messages of an open room",                 cmd_history},
+    {"vault",    "[recover|new]", 0, 1, 0,                                   "whether your shares can be kept with the chat",      cmd_vault},
 };
 /* clang-format on */
 

@@ -198,9 +198,22 @@ enum rc vault_fetch(struct kerb *k, struct slice password)
     return vault_open(k, buf_slice(&record), password, &k->cache.vault);
 }
 
+/* The key is here, but the server's record may be of before a reset of the password: then it is wrapped anew. */
+static enum rc check_wrapping(struct kerb *k, struct slice password)
+{
+    AUTO(cache_vault_done) struct cache_vault opened = {0};
+    AUTO(buf_done) struct buf record = {0};
+
+    TRY(buf_add(&record, buf_slice(&k->cache.vault.record)));
+    if (vault_open(k, buf_slice(&record), password, &opened) == RC_OK)
+        return RC_OK;
+    client_begin(k);
+    return vault_rewrap(k, password, &k->cache.vault);
+}
+
 static enum rc fetch_or_make(struct kerb *k, struct slice password)
 {
-    enum rc rc = vault_fetch(k, password);
+    enum rc rc = k->cache.vault.has ? check_wrapping(k, password) : vault_fetch(k, password);
 
     if (rc == RC_NOT_FOUND)
         rc = vault_make(k, password, &k->cache.vault);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "shared/base/base64.h"
+#include "shared/service/ops.h"
 #include "shared/service/params.h"
 
 static enum rc read_classic(const struct params *params, struct tgs_req *req)
@@ -61,7 +61,7 @@ static enum rc serve(const struct tgs_env *env, const struct http_request *http,
 {
     AUTO(params_done) struct params params = {0};
     AUTO(json_done) json_t *body = NULL;
-    struct tgs_req req = {.address = http->address, .op_id = http->op_id};
+    struct tgs_req req = {.address = http->address, .op_id = http->op_id, .started_us = clock_monotonic_us()};
 
     enum rc rc = params_parse(http->body, &params);
     if (rc == RC_OK)
@@ -87,32 +87,24 @@ void tgs_grant_post(void *ctx, const struct http_request *req, struct http_reply
         reply->content_type = "application/json";
 }
 
-static void log_id(struct log_line *line, const char *name, const uint8_t id[ID_LEN])
+void tgs_audit_ops(void *ctx, const struct tgs_event *event)
 {
-    AUTO(buf_done) struct buf hex = {0};
-    if (hex_encode(slice_of(id, ID_LEN), &hex) == RC_OK)
-        log_slice(line, name, buf_slice(&hex));
-}
-
-void tgs_audit_log(void *ctx, const struct tgs_event *event)
-{
-    struct log_line line;
-
-    (void)ctx;
-    log_begin(&line, rc_http(event->rc) >= 500 ? LOG_ERROR : LOG_INFO, "tgs");
-    log_str(&line, "op_id", event->req->op_id);
-    if (event->tgt) {
-        log_slice(&line, "client", name_slice(&event->tgt->client));
-        log_id(&line, "tgt", event->tgt->id);
-    }
-    log_str(&line, "address", event->req->address);
-    log_slice(&line, "service", event->req->service);
-    if (event->req->profile)
-        log_str(&line, "profile", event->req->profile == ETYPE_AES128_CBC ? "classic" : "sealed");
-    if (event->ticket)
-        log_id(&line, "ticket", event->ticket->id);
-    log_rc(&line, event->rc);
-    log_end(&line);
+    const struct decision d = {
+        .event = "tgs",
+        .what = event->req->sealed.renew ? "renew" : NULL,
+        .op_id = event->req->op_id,
+        .address = event->req->address,
+        .profile = event->req->profile,
+        .client = event->tgt ? name_slice(&event->tgt->client) : slice_of(NULL, 0),
+        .service = event->req->service,
+        .ticket_in = event->tgt ? event->tgt->id : NULL,
+        .ticket_out = event->ticket ? event->ticket->id : NULL,
+        .rc = event->rc,
+        .skew_s = event->skew_s,
+        .has_skew = event->has_skew,
+        .started_us = event->req->started_us,
+    };
+    ops_tell(ctx, &d);
 }
 
 static enum rc key_is_usable(const struct tgs_env *env)

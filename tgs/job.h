@@ -11,6 +11,7 @@ struct tgs_job {
     const struct tgs_req *req;
     int64_t now_s;
     struct name service;
+    struct gate_try attempt;
     struct ticket tgt;
     bool is_opened;                     /* tgt is filled, if only for the log */
     struct authenticator authenticator; /* replay: classic only */

@@ -14,11 +14,15 @@
 
 #include "shared/service/inner.h"
 #include "shared/service/lifecycle.h"
+#include "shared/service/metrics_get.h"
+#include "shared/service/ops.h"
+#include "shared/unseal/audit_key.h"
 #include "shared/unseal/unseal.h"
 #include "shared/unseal/watch.h"
 #include "tgs/feed.h"
 #include "tgs/grant.h"
 
+#define DAEMON   "kerb-tgs"
 #define DRAIN_MS 5000 /* what an open request may take after a stop was asked for */
 
 struct daemon {
@@ -30,11 +34,15 @@ struct daemon {
     struct tgs_feed feed;
     struct feed_server *teller;
     struct inner *inner;
-    struct inner_route inner_routes[1];
+    struct inner_route inner_routes[2];
+    struct ops *ops;
+    struct master *audit_master; /* of the thread that writes the audit log */
     struct http_route routes[1];
     struct http *http;
     atomic_bool hurry; /* end without grace */
 };
+
+static char daemon_name[] = DAEMON;
 
 static int fail(const char *what, const char *why)
 {
@@ -75,6 +83,29 @@ static int open_keys(struct daemon *d)
     if (rc == RC_OK)
         rc = keytab_file_open(path, &d->env.keys);
     return rc == RC_OK ? 0 : fail(path ? path : "tgs/tgs.keytab", rc_text(rc));
+}
+
+static int open_ops(struct daemon *d, int64_t start_s)
+{
+    AUTO(buf_done) struct buf error = {0};
+    enum rc rc = master_of(&d->conf, "tgs", &d->audit_master);
+    if (rc != RC_OK)
+        return fail("master key", rc_text(rc));
+    const struct ops_options options = {
+        .conf = &d->conf,
+        .daemon = DAEMON,
+        .folder = "tgs",
+        .audit_key = master_audit_key,
+        .audit_key_ctx = d->audit_master,
+        .now_s = start_s,
+    };
+
+    rc = ops_open(&options, &d->ops, &error);
+    if (rc != RC_OK)
+        return fail("start", error.n ? buf_cstr(&error) : rc_text(rc));
+    d->env.gate = ops_gate(d->ops);
+    d->env.audit_ctx = d->ops;
+    return 0;
 }
 
 /* Without an orderly stop nobody knows what was accepted before this second. */
@@ -141,6 +172,7 @@ static int start_feeds(struct daemon *d)
     if (!d->conf.tgs_inner[0])
         return 0;
     d->inner_routes[0] = (struct inner_route){"POST", FEED_PATH, feed_server_post, d->teller};
+    d->inner_routes[1] = (struct inner_route){"GET", METRICS_PATH, metrics_get, daemon_name};
     rc = inner_start(d->conf.tgs_inner, d->inner_routes, ARRAY_LEN(d->inner_routes), &d->inner, &error);
     if (rc != RC_OK)
         return fail("[tgs] inner", error.n ? buf_cstr(&error) : rc_text(rc));
@@ -168,10 +200,18 @@ static int prepare(struct daemon *d, int64_t start_s)
         rc = proxy_list_parse(d->conf.proxy_trusted, &d->proxies);
     if (rc != RC_OK)
         return fail("[proxy] trusted", rc_text(rc));
-    if (open_stores(d) != 0 || open_keys(d) != 0)
+    if (open_stores(d) != 0 || open_keys(d) != 0 || open_ops(d, start_s) != 0)
         return 1;
     rc = master_watch_open(&d->conf, "tgs", &d->master);
     return rc == RC_OK ? open_replay(d, start_s) : fail("master key", rc_text(rc));
+}
+
+static enum rc ready(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    TRY(ops_ready(d->ops));
+    return tgs_ready(&d->env);
 }
 
 static int listen_on_port(struct daemon *d)
@@ -186,8 +226,8 @@ static int listen_on_port(struct daemon *d)
         .proxies = &d->proxies,
         .routes = d->routes,
         .routes_n = ARRAY_LEN(d->routes),
-        .ready = tgs_ready,
-        .ready_ctx = &d->env,
+        .ready = ready,
+        .ready_ctx = d,
     };
 
     enum rc rc = http_start(&options, &d->http, &error);
@@ -220,6 +260,26 @@ static void refresh_keys(struct daemon *d, bool force)
         log_note(LOG_INFO, "keytab", "tgs.keytab was read again");
 }
 
+static void measure(struct daemon *d)
+{
+    int64_t now_s = d->env.clock();
+
+    const struct keytab *keys = keytab_hold(d->env.keys);
+    const struct key *key = keytab_current(keys, &d->env.name, ETYPE_AES128_CBC_HS256, now_s);
+    metric_set(GAUGE_key_age_seconds, key ? now_s - key->valid_from : 0);
+    keytab_release(d->env.keys, keys);
+    metric_set(GAUGE_replay_entries, (int64_t)replay_count(d->env.replay));
+    metric_set(GAUGE_feed_lag_seconds, d->env.feed ? feed_down_ms(d->env.feed) / 1000 : 0);
+}
+
+static void each_second(struct daemon *d, bool force)
+{
+    refresh_keys(d, force);
+    master_watch_look(&d->master);
+    ops_second(d->ops);
+    measure(d);
+}
+
 /* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
 static bool unseal(struct daemon *d, int *ret_status)
 {
@@ -248,10 +308,8 @@ static int serve(struct daemon *d)
         return 1;
     tell_listening(d);
     log_start();
-    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;) {
-        refresh_keys(d, wake == WAKE_RELOAD);
-        master_watch_look(&d->master);
-    }
+    for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
+        each_second(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
     http_stop(d->http, atomic_load(&d->hurry) ? 0 : DRAIN_MS);
     stop_feeds(d);
@@ -263,6 +321,8 @@ static int serve(struct daemon *d)
 static int finish(struct daemon *d, int status)
 {
     stop_feeds(d); /* after a start that failed */
+    ops_close(d->ops);
+    master_free(d->audit_master);
     enum rc rc = replay_close(d->env.replay);
     tgs_epochs_free(d->env.epochs);
     tgs_store_close(d->feed.writer);
@@ -306,7 +366,7 @@ int main(int argc, char **argv)
     d.env.conf = &d.conf;
     d.env.stores = &d.stores;
     d.env.clock = clock_s;
-    d.env.audit = tgs_audit_log;
+    d.env.audit = tgs_audit_ops;
     pool_init(&d.stores);
     return finish(&d, serve(&d));
 }

@@ -18,12 +18,6 @@ static struct envelope_aad aad_of(const struct tgs_env *env, const struct tgs_jo
                                  .context = context};
 }
 
-/* The client's clock may be anywhere: it is measured, and no sum with it may overflow. */
-static int64_t bounded(int64_t time_s)
-{
-    return time_s < 0 ? 0 : time_s > UINT32_MAX ? UINT32_MAX : time_s;
-}
-
 static enum rc read_authenticator(const json_t *j, struct tgs_job *job)
 {
     uint8_t nonce[SEALED_NONCE];
@@ -31,7 +25,7 @@ static enum rc read_authenticator(const json_t *j, struct tgs_job *job)
 
     TRY(sealed_text(j, "client", NAME_MAX_BYTES, &client));
     TRY(json_get_int(j, "time", &job->authenticator.time_s));
-    job->authenticator.time_s = bounded(job->authenticator.time_s);
+    job->authenticator.time_s = time_bounded(job->authenticator.time_s);
     TRY(sealed_bytes(j, "nonce", nonce, sizeof nonce));
     TRY(name_parse(client, &job->authenticator.client));
     return memcmp(nonce, job->req->sealed.nonce, sizeof nonce) == 0 ? RC_OK : RC_MODIFIED;

@@ -11,10 +11,11 @@ static void job_done(struct tgs_job *job)
     ticket_done(&job->ticket);
 }
 
-/* Opens the ticket with the key version it names. */
+/* Opens the ticket with the key version it names. Who guesses tickets is known by his network only. */
 static enum rc gather(const struct tgs_env *env, struct tgs_job *job)
 {
     TRY(name_parse(job->req->service, &job->service));
+    TRY(gate_ask(env->gate, slice_of(NULL, 0), job->req->address, job->now_s, &job->attempt));
 
     const struct keytab *keys = keytab_hold(env->keys);
     enum rc rc =
@@ -131,12 +132,14 @@ enum rc tgs_serve(const struct tgs_env *env, const struct tgs_req *req, struct t
         rc = check(env, profile, &job);
     if (rc == RC_OK)
         rc = issue(env, profile, &job, ret_rep); /* the only place that makes a session key */
+    gate_tell(env->gate, &job.attempt, rc, job.now_s);
 
     env->audit(env->audit_ctx, &(struct tgs_event){
                                    .req = req,
                                    .rc = rc,
                                    .tgt = job.is_opened ? &job.tgt : NULL,
                                    .ticket = job.is_issued ? &job.ticket : NULL,
+                                   .has_skew = job.is_proved,
                                    .skew_s = job.is_proved ? job.authenticator.time_s - job.now_s : 0,
                                });
     return rc;

@@ -11,6 +11,7 @@
 #define KERB_TGS_SERVE_H
 
 #include "shared/db/pool.h"
+#include "shared/service/gate.h"
 #include "shared/ticket/authenticator.h"
 #include "shared/ticket/replay.h"
 #include "shared/ticket/sealed.h"
@@ -26,6 +27,7 @@ struct tgs_req {
     enum etype profile;
     struct slice authenticator, tgs_ticket, service; /* as sent */
     const char *address, *op_id;
+    int64_t started_us; /* clock_monotonic_us(); 0: not measured */
     struct {
         struct slice request, body; /* the whole request, and the text of its member: what is hashed */
         uint8_t nonce[SEALED_NONCE];
@@ -45,7 +47,8 @@ struct tgs_event {
     enum rc rc;
     const struct ticket *tgt;    /* NULL: it did not open, so there is no client */
     const struct ticket *ticket; /* NULL: none was issued */
-    int64_t skew_s;              /* how far the client's clock is ahead; 0 until the authenticator has opened */
+    int64_t skew_s;              /* how far the client's clock is ahead, */
+    bool has_skew;               /* once the authenticator has opened */
 };
 
 struct tgs_env {
@@ -54,6 +57,7 @@ struct tgs_env {
     struct keytab_file *keys; /* its key versions */
     struct pool *stores;      /* of struct tgs_store */
     struct replay *replay;
+    struct gate *gate; /* NULL: none */
     struct tgs_epochs *epochs;
     struct feed *feed; /* from the AS; NULL: none is configured */
     int64_t crash_s;   /* after a crash: the second of this start, tickets of up to then are refused; else -1 */
@@ -65,7 +69,7 @@ struct tgs_env {
 /*
  * In:      req - any bytes
  * Out:     ret_rep - on success only
- * Errors:  MALFORMED; of the ticket MODIFIED, NO_KVNO, NOT_US, TKT_EXPIRED, BAD_ETYPE, PROFILE_OFF, CUT_OFF,
+ * Errors:  MALFORMED; FLOODED; of the ticket MODIFIED, NO_KVNO, NOT_US, TKT_EXPIRED, BAD_ETYPE, PROFILE_OFF, CUT_OFF,
  *          BAD_ADDRESS, TKT_BEFORE_CRASH; of the authenticator MODIFIED, BAD_MATCH, SKEW, REPEAT, RATE_LIMITED,
  *          CACHE_FULL; to an authenticated client NO_SERVICE, SERVICE_DISABLED, NOT_RENEWABLE, RENEW_OVER; our own
  *          DB, BAD_ROW, NO_KEY

@@ -62,6 +62,28 @@ static void refresh_keys(struct edge *e, bool force)
     e->was_keytab_bad = rc != RC_OK;
 }
 
+static int64_t queued_bytes(const struct edge *e)
+{
+    const struct session *s;
+    int64_t n = 0;
+
+    for (int life = 0; life < LIFE_COUNT; life++)
+        TAILQ_FOREACH (s, &e->life[life], in_life)
+            n += (int64_t)(s->out.n - s->out_at);
+    return n;
+}
+
+static int64_t key_age_s(const struct edge *e)
+{
+    int64_t now_s = clock_s();
+    const struct keytab *keys = keytab_hold(e->o.keytab);
+    const struct key *key = keytab_current(keys, &e->service, ETYPE_AES128_CBC_HS256, now_s);
+    int64_t age_s = key ? now_s - key->valid_from : 0;
+
+    keytab_release(e->o.keytab, keys);
+    return age_s;
+}
+
 static void measure(struct edge *e)
 {
     struct chat_counts counts;
@@ -71,6 +93,9 @@ static void measure(struct edge *e)
     metric_set(GAUGE_connections_authed, (int64_t)counts.authed);
     metric_set(GAUGE_rooms_open, (int64_t)counts.rooms_open);
     metric_set(GAUGE_rooms_closed, (int64_t)counts.rooms_closed);
+    metric_set(GAUGE_queue_bytes, queued_bytes(e));
+    metric_set(GAUGE_replay_entries, (int64_t)wire_replay_entries(e->o.wire));
+    metric_set(GAUGE_key_age_seconds, key_age_s(e));
     metric_set(GAUGE_store_jobs, (int64_t)e->jobs_n);
     metric_set(GAUGE_feed_lag_seconds, e->feed ? feed_down_ms(e->feed) / 1000 : 0);
 }
@@ -82,6 +107,7 @@ static void each_second(uv_timer_t *timer)
     refresh_keys(e, false);
     master_watch_look(e->o.master);
     measure(e);
+    ops_second(e->o.ops);
     life_tick(e);
     pool_trim(e);
 }

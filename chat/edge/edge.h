@@ -11,12 +11,14 @@
 #include "chat/store/store.h"
 #include "chat/wire/wire.h"
 #include "shared/service/conf.h"
+#include "shared/service/ops.h"
 
 struct edge_options {
     const struct conf *conf;
     struct chat *chat;
     struct wire *wire;
     struct chat_store *store;
+    struct ops *ops;
     const char *keytab_path;     /* where a next key that the feed brings is put */
     struct master_watch *master; /* looked at once a second */
     struct keytab_file *keytab;  /* looked at once a second, and on SIGHUP */

@@ -35,6 +35,7 @@ static bool path_is(const char *path, const char *want)
 static enum rc readiness(struct edge *e)
 {
     TRY(e->o.store->ops->health(e->o.store));
+    TRY(ops_ready(e->o.ops));
     TRY(feed_ready(e->feed));
     const struct keytab *keys = keytab_hold(e->o.keytab);
     const struct key *key = keytab_current(keys, &e->service, ETYPE_AES128_CBC_HS256, clock_s());

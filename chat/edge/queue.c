@@ -148,8 +148,10 @@ static void bound(struct session *s)
 
     if (s->out.n - s->out_at > max)
         flush_one(s);
-    if (s->out.n - s->out_at > max)
+    if (s->out.n - s->out_at > max) {
+        metric_count(COUNT_slow_readers, 1);
         session_close(s, CLOSE_TOO_SLOW);
+    }
 }
 
 void queue_json(struct session *s, struct slice json)
@@ -163,6 +165,7 @@ void queue_json(struct session *s, struct slice json)
         session_close(s, CLOSE_INTERNAL);
         return;
     }
+    metric_count(COUNT_deliveries, 1);
     queue_mark(s);
     bound(s);
 }

@@ -125,27 +125,66 @@ struct session *session_open(struct edge *e, struct lws *wsi, enum wire_profile 
 
 /* --- what comes in --- */
 
-static void log_read(const struct session *s, const struct chat_event *ev, enum rc rc)
+static bool is_login(const struct chat_event *ev, const struct session *s)
+{
+    if (ev->kind == CHAT_LOGIN || ev->kind == CHAT_REAUTH)
+        return true;
+    return ev->kind == CHAT_REFUSED &&
+           (ev->code == CODE_LOGIN_FAILED || (ev->code == CODE_RATE_LIMITED && !wire_conn_is_authed(s->wire)));
+}
+
+/* The wire let him in; the core may know more of him. */
+static enum rc login_result(const struct session *s, enum rc rc)
+{
+    if (rc != RC_OK || !s->is_closing)
+        return rc;
+    return s->close_code == CLOSE_CUT_OFF ? RC_CUT_OFF : s->close_code == CLOSE_TOO_MANY ? RC_LIMIT : rc;
+}
+
+static void tell_login(const struct session *s, const struct chat_event *ev, bool was_authed, enum rc rc,
+                       int64_t started_us)
+{
+    const struct wire_shown *shown = wire_shown(s->edge->o.wire);
+    const struct decision d = {
+        .event = was_authed ? "reauth" : "login",
+        .op_id = s->op_id,
+        .address = s->from,
+        .profile = wire_conn_profile(s->wire) == WIRE_SEALED ? ETYPE_AES128_CBC_HS256 : ETYPE_AES128_CBC,
+        .client = shown->has_ticket ? name_slice(&shown->client) : slice_of(NULL, 0),
+        .service = name_slice(&s->edge->service),
+        .ticket_in = shown->has_ticket ? shown->ticket : NULL,
+        .rc = login_result(s, rc),
+        .refusal = ev->kind == CHAT_REFUSED ? chat_code_word(ev->code) : NULL,
+        .skew_s = shown->skew_s,
+        .has_skew = shown->has_skew,
+        .started_us = started_us,
+    };
+
+    ops_tell(s->edge->o.ops, &d);
+}
+
+static void log_refusal(const struct session *s, const struct chat_event *ev, enum rc rc)
 {
     struct log_line line;
-    bool is_login = ev->kind == CHAT_LOGIN || ev->kind == CHAT_REAUTH ||
-                    (ev->kind == CHAT_REFUSED && ev->code == CODE_LOGIN_FAILED);
 
-    if (rc == RC_OK && !is_login)
+    if (rc == RC_OK)
         return;
-    log_begin(&line, is_login ? LOG_INFO : LOG_DEBUG, is_login ? "login" : "refused");
+    if (rc == RC_REPEAT)
+        metric_count(COUNT_replays, 1);
+    log_begin(&line, LOG_DEBUG, "refused");
     log_str(&line, "op_id", s->op_id);
     log_str(&line, "address", s->from);
     if (wire_conn_name(s->wire).n > 0)
         log_slice(&line, "user", wire_conn_name(s->wire));
     log_rc(&line, rc);
-    if (ev->kind == CHAT_REFUSED)
-        log_str(&line, "code", chat_code_word(ev->code));
+    log_str(&line, "code", chat_code_word(ev->code));
     log_end(&line);
 }
 
 static void read_message(struct session *s, struct slice message, bool is_binary)
 {
+    const bool was_authed = wire_conn_is_authed(s->wire);
+    const int64_t started_us = clock_monotonic_us();
     struct chat_event ev;
     enum rc rc;
 
@@ -154,8 +193,13 @@ static void read_message(struct session *s, struct slice message, bool is_binary
         say_handshake(s);
     ev.conn = s->conn;
     ev.edge = s;
-    log_read(s, &ev, rc);
+    if (!is_login(&ev, s)) {
+        log_refusal(s, &ev, rc);
+        edge_step(s->edge, &ev);
+        return;
+    }
     edge_step(s->edge, &ev);
+    tell_login(s, &ev, was_authed, rc, started_us);
 }
 
 /* Jobs wait for the disk: whoever makes more of them has to wait, too. */

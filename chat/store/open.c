@@ -204,12 +204,31 @@ static enum rc prepare_all(struct sqlite_store *s)
     return RC_OK;
 }
 
+/* Before anything is read or written under a master key of another database. */
+static enum rc check_canary(struct sqlite_store *s)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_CANARY];
+    AUTO(db_reset_auto) sqlite3_stmt *add = s->sql[SQL_ADD_CANARY];
+    AUTO(buf_done) struct buf text = {0};
+    struct row_ref ref = store_canary_ref();
+    bool has_row;
+
+    TRY(db_step(st, &has_row));
+    if (has_row)
+        return row_open(s->master, &ref, db_blob(st, 0), &text);
+    db_reset(st);
+    TRY(row_seal(s->master, &ref, slice_text("kerb"), &text));
+    TRY(db_bind_blob(add, 1, buf_slice(&text)));
+    return db_run(add);
+}
+
 /* A crash may have left erased rows in the WAL: it starts empty. */
 static enum rc open_file(struct sqlite_store *s, const char *path)
 {
     TRY(db_open(path, &store_schema, DB_CREATE, &s->db));
     TRY(db_exec(&s->db, "PRAGMA wal_checkpoint(TRUNCATE)"));
-    return prepare_all(s);
+    TRY(prepare_all(s));
+    return check_canary(s);
 }
 
 static enum rc told(enum rc rc, struct buf *error, const char *path, const char *detail)
@@ -242,7 +261,10 @@ enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret
     TRY(told(master_watch_open(conf, "chat", &master), error, dir, "the master key"));
     enum rc rc = open_file(s, file);
     if (rc != RC_OK)
-        return told(rc, error, file, rc == RC_DB ? db_error(&s->db) : NULL);
+        return told(rc, error, file,
+                    rc == RC_DB                             ? db_error(&s->db)
+                    : rc == RC_MODIFIED || rc == RC_NO_KVNO ? "chat/master.key is not the one of this database"
+                                                            : NULL);
     *ret_master = master;
     master.master = NULL;
     *ret = &s->base;

@@ -39,6 +39,12 @@ static enum rc reseal_datum(struct master *m, sqlite3_stmt *row, struct buf *out
     return row_reseal(m, &ref, db_blob(row, 0), out);
 }
 
+static enum rc reseal_canary(struct master *m, sqlite3_stmt *row, struct buf *out)
+{
+    struct row_ref ref = store_canary_ref();
+    return row_reseal(m, &ref, db_blob(row, 0), out);
+}
+
 static enum rc take_message(sqlite3_stmt *row, struct chat_message_row *ret)
 {
     struct slice mid = db_blob(row, 4);
@@ -72,6 +78,12 @@ static enum rc reseal_message(struct master *m, sqlite3_stmt *row, struct buf *o
 }
 
 static const struct sealed_table tables[] = {
+    {.name = "canary",
+     .count = "SELECT substr(sealed, 3, 4), count(*) FROM canary GROUP BY 1",
+     .next = "SELECT sealed, id FROM canary WHERE substr(sealed, 3, 4) <> ?1 AND id > ?2 ORDER BY id",
+     .put = "UPDATE canary SET sealed = ?1 WHERE id = ?2",
+     .keys = 1,
+     .reseal = reseal_canary },
     {.name = "share",
      .count = "SELECT substr(sealed, 3, 4), count(*) FROM share GROUP BY 1",
      .next = "SELECT s.sealed, s.id, r.uid, u.client_id FROM share s LEFT JOIN room r ON r.id = s.room"
@@ -86,7 +98,7 @@ static const struct sealed_table tables[] = {
      .reseal = reseal_datum  },
     {.name = "message",
      .count = "SELECT substr(m.box, 3, 4), count(*) FROM message m JOIN room r ON r.id = m.room"
-              " WHERE r.threshold = 0 GROUP BY 1",                           .next = "SELECT m.box, m.id, m.seq, m.time, m.mid, m.sender, m.epoch, r.uid"
+              " WHERE r.threshold = 0 GROUP BY 1",                            .next = "SELECT m.box, m.id, m.seq, m.time, m.mid, m.sender, m.epoch, r.uid"
              " FROM message m JOIN room r ON r.id = m.room"
              " WHERE r.threshold = 0 AND substr(m.box, 3, 4) <> ?1 AND m.id > ?2 ORDER BY m.id", .put = "UPDATE message SET box = ?1 WHERE id = ?2",
      .keys = 1,

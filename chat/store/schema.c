@@ -70,7 +70,9 @@ static const char v2[] =
     " client_id BLOB PRIMARY KEY,"
     " epoch INTEGER NOT NULL) WITHOUT ROWID;"  /* tickets of a lower one are worth nothing */
     "CREATE TABLE feed(seq INTEGER NOT NULL);" /* one row: the last news of the feed that was heard */
-    "INSERT INTO feed(seq) VALUES(0);";
+    "INSERT INTO feed(seq) VALUES(0);"
+    "CREATE TABLE canary(id INTEGER PRIMARY KEY, sealed BLOB NOT NULL);"; /* one row: opens under the right master key
+                                                                           */
 
 static const char *const migrations[] = {v1, v2};
 

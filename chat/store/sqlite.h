@@ -57,6 +57,8 @@
     X(EACH_EPOCH, "SELECT client_id, epoch FROM epoch")                                                                \
     X(SET_FEED, "UPDATE feed SET seq = ?1")                                                                  \
     X(FEED, "SELECT seq FROM feed")                                                                                    \
+    X(CANARY, "SELECT sealed FROM canary WHERE id = 1")                                                                \
+    X(ADD_CANARY, "INSERT INTO canary(id, sealed) VALUES(1, ?1)")                                                      \
     X(JOB_BEGIN, "SAVEPOINT job")                                                                                      \
     X(JOB_KEEP, "RELEASE job")                                                                                         \
     X(JOB_UNDO, "ROLLBACK TO job")
@@ -125,6 +127,9 @@ MUST enum rc store_sweep(struct sqlite_store *s); /* some messages of deleted ro
 #define STORE_SHARE_ROW (2 * ID_LEN)
 struct row_ref store_share_ref(const uint8_t uid[ID_LEN], const uint8_t who[ID_LEN], uint8_t room[STORE_SHARE_ROW]);
 MUST enum rc store_data_ref(const uint8_t who[ID_LEN], struct slice key, struct buf *row, struct row_ref *ret);
+
+/* A row without a meaning: that it opens shows that master key and database belong together. */
+struct row_ref store_canary_ref(void);
 
 /* thread.c */
 enum rc store_start(struct chat_store *base, void (*wake)(void *ctx), void *ctx);

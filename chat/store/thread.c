@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "chat/store/sqlite.h"
+#include "shared/service/metrics.h"
 
 /* What a load has brought into memory. */
 static size_t loaded_by(const struct chat_job *job)
@@ -59,6 +60,17 @@ static void fail_from_first_write(struct chat_job_list *batch)
     }
 }
 
+static void measure(const struct chat_job_list *batch, int64_t took_us)
+{
+    const struct chat_job *job;
+    uint64_t messages = 0;
+
+    STAILQ_FOREACH (job, batch, link)
+        messages += job->kind == JOB_ADD_MESSAGE && job->rc == RC_OK;
+    metric_count(COUNT_messages, messages);
+    metric_observe(HISTOGRAM_commit_seconds, took_us);
+}
+
 static void do_batch(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
 {
     struct chat_job *job;
@@ -68,6 +80,7 @@ static void do_batch(struct sqlite_store *s, struct chat_job_list *batch, struct
         job->rc = RC_DB; /* until it is done */
         has_write = has_write || !store_is_load(job->kind);
     }
+    const int64_t started_us = clock_monotonic_us();
     enum rc rc = has_write ? db_begin(&s->db) : RC_OK;
     if (rc == RC_OK)
         rc = do_jobs(s, batch, rest);
@@ -78,6 +91,8 @@ static void do_batch(struct sqlite_store *s, struct chat_job_list *batch, struct
         fail_from_first_write(batch);
     }
     store_rooms_settle(s, rc == RC_OK);
+    if (has_write && rc == RC_OK)
+        measure(batch, clock_monotonic_us() - started_us);
     atomic_store(&s->health, (int)rc);
 }
 

@@ -21,6 +21,11 @@ enum rc store_user(struct sqlite_store *s, const uint8_t client_id[ID_LEN], int6
     return RC_OK;
 }
 
+struct row_ref store_canary_ref(void)
+{
+    return (struct row_ref){.table = "canary", .row = slice_text("1"), .column = "sealed"};
+}
+
 struct row_ref store_share_ref(const uint8_t uid[ID_LEN], const uint8_t who[ID_LEN], uint8_t room[STORE_SHARE_ROW])
 {
     memcpy(room, uid, ID_LEN);

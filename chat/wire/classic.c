@@ -12,6 +12,7 @@ static enum rc check_authenticator(const struct wire_conn *c, struct slice box, 
     TRY(authenticator_open(t->session.bytes, box, &a));
     if (!slice_eq(name_slice(&a.client), name_slice(&t->client)))
         return RC_BAD_MATCH;
+    wire_show_skew(c, a.time_s, time_s);
     TRY(skew_check(&w->skew, a.time_s, time_s));
     int64_t until = a.time_s + w->skew.behind_s;
     /* The bound is the client's; two tickets have two keys, so what was accepted under one is not of the other. */

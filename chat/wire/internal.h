@@ -24,6 +24,8 @@ struct wire {
     struct wire_options options;
     struct skew skew;
     struct replay *replay;
+    struct gate_try attempt;
+    struct wire_shown shown;
     struct stamps *stamps;
     char *stamps_path; /* NULL: kept nowhere */
     bool clean;        /* the last stop was orderly, so tickets of before are still good */
@@ -65,6 +67,9 @@ MUST enum rc wire_check_from(const struct wire_conn *c);
 /* The ticket for this service of etype, and what holds for it at any time. Out: released with ticket_done(). */
 MUST enum rc wire_check_ticket(const struct wire_conn *c, struct slice text, enum etype etype, int64_t time_s,
                                struct ticket *ret);
+
+/* An authenticator has opened that says this time. */
+void wire_show_skew(const struct wire_conn *c, int64_t stamp_s, int64_t time_s);
 
 /* Fills w->scratch.login from a good ticket and makes its client this connection's. */
 MUST enum rc wire_adopt(struct wire_conn *c, const struct ticket *t);

@@ -205,11 +205,15 @@ static enum rc check_login(struct wire_conn *c, int64_t time_s, struct ticket *t
 {
     const json_t *message = c->wire->scratch.json;
     struct slice ticket, authenticator;
+    int64_t client_s;
 
     TRY(json_get_text(message, TICKET_MEMBER, &ticket));
     TRY(json_get_text(message, "authenticator", &authenticator));
     TRY(wire_check_ticket(c, ticket, ETYPE_AES128_CBC_HS256, time_s, t));
-    return open_authenticator(c, t, ticket, authenticator, ret_authenticator);
+    TRY(open_authenticator(c, t, ticket, authenticator, ret_authenticator));
+    if (json_get_int(*ret_authenticator, "time", &client_s) == RC_OK)
+        wire_show_skew(c, client_s, time_s);
+    return RC_OK;
 }
 
 static enum rc login(struct wire_conn *c, struct slice frame, int64_t time_s)

@@ -140,6 +140,16 @@ struct slice wire_conn_name(const struct wire_conn *c)
     return c->name ? name_slice(c->name) : slice_of("", 0);
 }
 
+const struct wire_shown *wire_shown(const struct wire *w)
+{
+    return &w->shown;
+}
+
+size_t wire_replay_entries(struct wire *w)
+{
+    return replay_count(w->replay);
+}
+
 /* The label is read first, so that the refusal of everything else can carry it. */
 static enum rc read_label(struct scratch *s)
 {
@@ -194,11 +204,19 @@ enum rc wire_check_from(const struct wire_conn *c)
 void wire_read(struct wire_conn *c, struct slice message, bool is_binary, int64_t time_s, struct chat_event *ret,
                enum rc *ret_rc)
 {
+    struct wire *w = c->wire;
+
     *ret = (struct chat_event){0};
-    scratch_reset(&c->wire->scratch);
+    scratch_reset(&w->scratch);
+    w->attempt = (struct gate_try){0};
+    w->shown = (struct wire_shown){0};
     wire_refuse(c, CODE_MALFORMED, ret);
-    *ret_rc =
+    enum rc rc =
         c->sealed ? sealed_read(c, message, is_binary, time_s, ret) : classic_read(c, message, is_binary, time_s, ret);
+    gate_tell(w->options.gate, &w->attempt, rc, time_s);
+    if (rc == RC_FLOODED)
+        ret->code = CODE_RATE_LIMITED;
+    *ret_rc = rc;
 }
 
 enum rc wire_seal(struct wire_conn *c, struct slice json, struct buf *out, bool *ret_binary)

@@ -10,6 +10,7 @@
 
 #include "chat/core/chat.h"
 #include "shared/service/conf.h"
+#include "shared/service/gate.h"
 #include "shared/ticket/replay.h"
 #include "shared/ticket/ticket.h"
 
@@ -30,6 +31,7 @@ struct wire_options {
     struct keytab_file *keytab;
     const char *state_dir; /* STATE/chat; the replay cache is kept there; NULL: nowhere */
     int64_t started_s;     /* when this process started */
+    struct gate *gate;     /* NULL: none */
 };
 
 /* What options point to must outlive the wire. Errors: as replay_open. */
@@ -46,6 +48,18 @@ void wire_conn_free(struct wire_conn *c); /* wipes; accepts NULL */
 bool wire_conn_is_authed(const struct wire_conn *c);
 struct slice wire_conn_name(const struct wire_conn *c); /* of the client, empty before login; for the log */
 
+/* What the last login or reauth of any connection showed, for the audit: filled as far as it came. */
+struct wire_shown {
+    bool has_ticket; /* it opened: the next two are known */
+    uint8_t ticket[ID_LEN];
+    struct name client;
+    bool has_skew;
+    int64_t skew_s; /* how far the client's clock was ahead */
+};
+const struct wire_shown *wire_shown(const struct wire *w);
+
+size_t wire_replay_entries(struct wire *w);
+
 /*
  * The handshake's own message, in plain text: appended to *out when there is one, to be sent before anything else.
  * Asked for when the connection is there (the challenge) and after each wire_read() until login (the welcome). Errors:
@@ -59,9 +73,9 @@ MUST enum rc wire_handshake(struct wire_conn *c, int64_t time_s, struct buf *out
  * In:  time_s - Unix, UTC
  * Out: ret - an event of kind CHAT_LOGIN, CHAT_REAUTH, CHAT_REQUEST or CHAT_REFUSED; conn, edge and the clocks are the
  *      caller's to fill in. What it points to lives until the next wire_read() of any connection. A failed login is
- *      CHAT_REFUSED with CODE_LOGIN_FAILED, or CODE_RATE_LIMITED when only the replay cache is full; a record that does
- *      not open is one with CODE_BROKEN.
- *      ret_rc - RC_OK, or the true reason of a refused message, for the log
+ *      CHAT_REFUSED with CODE_LOGIN_FAILED, or CODE_RATE_LIMITED when only the replay cache is full or the network had
+ * too many wrong tries; a record that does not open is one with CODE_BROKEN. ret_rc - RC_OK, or the true reason of a
+ * refused message, for the log
  */
 void wire_read(struct wire_conn *c, struct slice message, bool is_binary, int64_t time_s, struct chat_event *ret,
                enum rc *ret_rc);

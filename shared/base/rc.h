@@ -21,6 +21,7 @@
     X(BAD_PREAUTH,      401, "KDC_ERR_PREAUTH_FAILED",        "pre-authentication does not verify")                    \
     X(CLIENT_DISABLED,  401, "KDC_ERR_PREAUTH_FAILED",        "client principal is disabled")                          \
     X(NO_CLIENT_KEY,    401, "KDC_ERR_PREAUTH_FAILED",        "client principal has no key of this profile")           \
+    X(HELD,             401, "KDC_ERR_PREAUTH_FAILED",        "too many wrong tries for this client before: not looked at") \
     X(REFLECTED,        401, "KDC_ERR_PREAUTH_FAILED",        "pre-authentication is a reply of ours")                 \
     X(PREAUTH_REQUIRED, 401, "KDC_ERR_PREAUTH_REQUIRED",      "no proof, or none with a usable cookie")                \
     X(PROFILE_OFF,      401, "KDC_ERR_PREAUTH_FAILED",        "realm does not allow this profile")                     \
@@ -48,6 +49,7 @@
     X(NOT_RENEWABLE,    403, "KDC_ERR_POLICY",                "ticket was not issued as renewable")                    \
     X(RATE_LIMITED,     429, "KERB_ERR_RATE_LIMITED",         "too many requests are remembered for this client")      \
     X(CACHE_FULL,       429, "KERB_ERR_RATE_LIMITED",         "replay cache is full and fails closed")                 \
+    X(FLOODED,          429, "KERB_ERR_RATE_LIMITED",         "too many wrong tries from this network")                \
     X(LINK_DOWN,        500, "KRB_ERR_GENERIC",               "the link to the daemon that tells of changes is down")  \
     X(STOPPED,          500, "KRB_ERR_GENERIC",               "asked to stop")                                         \
     X(NO_MEMORY,        500, "KRB_ERR_GENERIC",               "out of memory")                                         \

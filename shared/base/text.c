@@ -248,3 +248,16 @@ int64_t clock_monotonic_ms(void)
 {
     return clock_read_ms(CLOCK_MONOTONIC);
 }
+
+int64_t clock_monotonic_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t time_bounded(int64_t time_s)
+{
+    return time_s < 0 ? 0 : time_s > UINT32_MAX ? UINT32_MAX : time_s;
+}

@@ -50,9 +50,13 @@ MUST enum rc parse_u64(struct slice text, uint64_t max, uint64_t *ret);
 MUST enum rc time_parse_classic(struct slice text, int64_t *ret_s);
 void time_format_classic(int64_t unix_s, char out[CLASSIC_TIME_LEN + 1]);
 
+/* A client's clock may show anything: cut to 1970 .. 2106, so that no sum with it overflows. */
+int64_t time_bounded(int64_t time_s);
+
 /* The clocks. Unix seconds and milliseconds, UTC; the monotonic one never goes back. */
 int64_t clock_s(void);
 int64_t clock_ms(void);
 int64_t clock_monotonic_ms(void);
+int64_t clock_monotonic_us(void); /* for durations */
 
 #endif

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,11 +17,13 @@
 #include "shared/service/audit_chain.h"
 
 #define TAIL_MAX     ((off_t)2 * AUDIT_LINE_MAX) /* bytes of the file's end in which its last line must be */
-#define GATHERED_MAX ((size_t)8 * 1024 * 1024)   /* bytes that wait for a disk that does not take them */
+#define LOCK_WAIT_MS 5000                        /* that another writer may take to end */
+#define LOCK_STEP_MS 20
+#define HEAD_EVERY   10                        /* turns of the thread */
+#define GATHERED_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait for a disk that does not take them */
 
 struct audit {
     struct audit_options options;
-    struct envelope_key key;
     char *path;
     int fd;
     pthread_t thread;
@@ -31,6 +35,8 @@ struct audit {
     uint64_t lost; /* lines that found no room */
     bool is_stopping;
     enum rc health;
+    unsigned idle_n;    /* of the thread: turns without a line, */
+    uint32_t head_kvno; /* and the version that the head is under; 0: not known */
 };
 
 /* --- lines --- */
@@ -155,7 +161,8 @@ static enum rc write_some(int fd, struct buf *text)
             break;
         at += (size_t)n;
     }
-    memmove(text->p, text->p + at, text->n - at);
+    if (at > 0)
+        memmove(text->p, text->p + at, text->n - at);
     text->n -= at;
     return text->n == 0 ? RC_OK : RC_IO;
 }
@@ -169,6 +176,16 @@ static void put_back(struct audit *a, struct buf *rest)
     a->gathered = buf_take(rest);
 }
 
+/* Without lines the head is looked at once in a while: is it under the master key that seals now? */
+static bool head_is_due(struct audit *a)
+{
+    AUTO(envelope_key_done) struct envelope_key key = {0};
+
+    if (++a->idle_n % HEAD_EVERY != 0)
+        return false;
+    return a->options.key(a->options.key_ctx, 0, &key) == RC_OK && key.kvno != a->head_kvno;
+}
+
 static void flush(struct audit *a)
 {
     AUTO(buf_done) struct buf text = {0};
@@ -178,11 +195,13 @@ static void flush(struct audit *a)
     struct audit_head head = a->head;
     uint64_t lost = a->lost;
     pthread_mutex_unlock(&a->lock);
-    if (text.n == 0)
+    if (text.n == 0 && !head_is_due(a))
         return;
     enum rc rc = write_some(a->fd, &text);
+    if (rc == RC_OK && fdatasync(a->fd) != 0) /* before the head that vouches for it */
+        rc = RC_IO;
     if (rc == RC_OK)
-        rc = audit_head_write(&a->options, &head);
+        rc = audit_head_write(&a->options, &head, &a->head_kvno);
     pthread_mutex_lock(&a->lock);
     a->health = rc != RC_OK || lost != a->lost ? RC_IO : RC_OK;
     if (text.n > 0)
@@ -268,51 +287,118 @@ static enum rc line_number(struct slice body, uint64_t *ret)
     return parse_u64(slice_of(body.p + at, body.n - at), INT64_MAX, ret);
 }
 
-static void tell_torn(struct audit *a, size_t bytes)
+/* Where the start found the log. */
+struct found {
+    struct audit_head head; /* what the head says */
+    enum rc rc;             /* of reading it */
+    uint64_t last;          /* number of the last line */
+    size_t torn;            /* bytes of half a line */
+};
+
+static const char *broken(const struct found *f, const struct audit_head *last)
+{
+    if (f->rc == RC_MODIFIED || f->rc == RC_NO_KVNO)
+        return "the head beside the log does not open";
+    if (f->rc == RC_NOT_FOUND)
+        return f->last > 0 ? "there is no head beside the log" : NULL;
+    if (f->last < f->head.n)
+        return "lines were cut off";
+    if (f->last == f->head.n && !ct_equal(f->head.hash, last->hash, SHA256_LEN))
+        return "the log was written anew";
+    return NULL;
+}
+
+/* Behind a crash: half a line, and lines for which no head vouches. */
+static void tell_resumed(struct audit *a, const struct found *f)
 {
     struct audit_line l;
+    uint64_t beyond = f->rc == RC_OK && f->last > f->head.n ? f->last - f->head.n : 0;
 
-    audit_begin(a, &l, "audit_resumed", NULL);
-    audit_num(&l, "torn_bytes", (int64_t)bytes);
+    if (f->torn == 0 && beyond == 0)
+        return;
+    audit_begin(a, &l, AUDIT_RESUMED, NULL);
+    audit_num(&l, "torn_bytes", (int64_t)f->torn);
+    audit_num(&l, "beyond_head", (int64_t)beyond);
     audit_end(a, &l);
 }
 
+static void tell_broken(struct audit *a, const struct found *f, const char *what)
+{
+    struct audit_line l;
+
+    audit_begin(a, &l, AUDIT_BROKEN, NULL);
+    audit_str(&l, "what", what);
+    audit_num(&l, "expected", f->rc == RC_OK ? (int64_t)f->head.n : -1);
+    audit_num(&l, "found", (int64_t)f->last);
+    audit_end(a, &l);
+    log_note(LOG_ERROR, AUDIT_BROKEN, "%s: %s", a->path, what);
+}
+
 /* Goes on behind the last whole line. What came before it is audit_verify()'s business. */
-static enum rc resume(struct audit *a)
+static enum rc resume(struct audit *a, struct found *f)
 {
     AUTO(buf_done) struct buf tail = {0};
     struct slice line, body;
-    size_t torn;
     bool is_all;
 
     TRY(read_tail(a->fd, &tail, &is_all));
-    TRY(find_last(buf_slice(&tail), is_all, &line, &torn));
+    TRY(find_last(buf_slice(&tail), is_all, &line, &f->torn));
     if (line.n > 0) {
         TRY(audit_line_split(line, &body, a->head.hash));
         TRY(line_number(body, &a->head.n));
     }
-    if (torn > 0) {
+    f->last = a->head.n;
+    const char *what = broken(f, &a->head);
+    if (f->torn > 0)
         TRY(buf_byte(&a->gathered, '\n'));
-        tell_torn(a, torn);
+    tell_resumed(a, f);
+    if (what)
+        tell_broken(a, f, what);
+    return RC_OK;
+}
+
+static enum rc lock_file(int fd)
+{
+    for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += LOCK_STEP_MS) {
+        if (waited_ms >= LOCK_WAIT_MS)
+            return RC_IO;
+        (void)usleep(LOCK_STEP_MS * 1000);
     }
     return RC_OK;
 }
 
+/* Run by root, the log belongs to whom its directory belongs. */
+static enum rc give_to_owner(int fd, const char *path)
+{
+    struct stat st;
+
+    if (geteuid() != 0)
+        return RC_OK;
+    AUTO(str_done) char *dir = slice_dup(slice_text(path));
+    if (!dir)
+        return RC_NO_MEMORY;
+    return stat(dirname(dir), &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0 ? RC_OK : RC_IO;
+}
+
 static enum rc open_file(struct audit *a)
 {
-    struct audit_head head;
+    struct found found = {0};
 
     a->path = slice_dup(slice_text(a->options.path));
     if (!a->path)
         return RC_NO_MEMORY;
     a->options.path = a->path;
-    enum rc rc = audit_head_read(&a->options, &head);
-    if (rc != RC_OK && rc != RC_NOT_FOUND)
-        return rc;
     a->fd = open(a->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (a->fd < 0)
         return RC_IO;
-    TRY(resume(a));
+    TRY(give_to_owner(a->fd, a->path));
+    TRY(lock_file(a->fd));
+    found.rc = audit_head_read(&a->options, &found.head);
+    if (found.rc != RC_OK && found.rc != RC_NOT_FOUND && found.rc != RC_MODIFIED && found.rc != RC_NO_KVNO)
+        return found.rc;
+    TRY(resume(a, &found));
+    if (found.rc == RC_NOT_FOUND && found.last == 0) /* a crash behind the first lines must not look like a lost head */
+        TRY(audit_head_write(&a->options, &(struct audit_head){0}, &a->head_kvno));
     return pthread_create(&a->thread, NULL, run, a) == 0 ? RC_OK : RC_IO;
 }
 
@@ -322,7 +408,6 @@ static void audit_free(struct audit *a)
         (void)close(a->fd);
     buf_done(&a->gathered);
     str_done(&a->path);
-    envelope_key_done(&a->key);
     pthread_cond_destroy(&a->stop);
     pthread_mutex_destroy(&a->lock);
     free(a);
@@ -334,8 +419,6 @@ enum rc audit_open(const struct audit_options *options, struct audit **ret)
     if (!a)
         return RC_NO_MEMORY;
     a->options = *options;
-    a->key = *options->key;
-    a->options.key = &a->key;
     a->fd = -1;
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->stop, NULL);

@@ -8,7 +8,9 @@
  * the last line that was written: so a line that was changed, moved or left out shows, and so does a tail cut off.
  *
  * Lines are gathered and written by a thread every 100 ms and at the end: a request costs no system call. A crash may
- * lose the last 100 ms. It may leave half a line; the next start ends that line and tells so in one of its own.
+ * lose the last 100 ms. It may leave half a line; the next start ends that line and tells so in one of its own
+ * ("audit_resumed"). A start that finds the log cut off or replaced goes on, and says so for good in a line
+ * "audit_broken", so that a restart covers up nothing.
  * Never a secret, as in log.h. Thread: any.
  */
 #ifndef KERB_SERVICE_AUDIT_H
@@ -23,17 +25,21 @@
 struct audit;
 
 struct audit_options {
-    const char *path;               /* of the log, 0600; the head is PATH.head */
-    const char *daemon;             /* stands in each line; outlives the audit */
-    struct name realm;              /* of the envelope's AAD */
-    const struct envelope_key *key; /* master key, label "audit"; copied */
+    const char *path;   /* of the log, 0600; the head is PATH.head */
+    const char *daemon; /* stands in each line; outlives the audit */
+    struct name realm;  /* of the envelope's AAD */
+    /* The master key, label "audit", of that version; 0: of the one that seals now. Called by the writing thread, each
+     * time that it writes, so that it follows a roll-over. Errors: NO_KVNO. */
+    enum rc (*key)(void *ctx, uint32_t kvno, struct envelope_key *ret);
+    void *key_ctx; /* outlives the audit */
 };
 
-/* Goes on with the file that is there. Errors: IO, UNSAFE_FILE, NO_MEMORY, MODIFIED (the head does not open). */
+/* Goes on with the file that is there, alone: another writer of it is waited for, then IO. Errors: IO, UNSAFE_FILE,
+ * NO_MEMORY, MODIFIED (the last line is none of an audit log). */
 MUST enum rc audit_open(const struct audit_options *options, struct audit **ret);
 void audit_close(struct audit *a); /* writes everything; accepts NULL */
 
-/* RC_OK while the last write succeeded; else IO. */
+/* RC_OK while the last write succeeded and no line was lost since; else IO. */
 enum rc audit_health(struct audit *a);
 
 struct audit_line {
@@ -49,7 +55,13 @@ void audit_num(struct audit_line *l, const char *name, int64_t value);
 void audit_rc(struct audit_line *l, enum rc rc); /* "result" and the true "reason" */
 void audit_end(struct audit *a, struct audit_line *l);
 
-/* --- reading, for kerbadm --- */
+/* --- for kerbadm --- */
+
+/*
+ * Puts the head of a log that nobody writes now under the master key that seals now; a running daemon does so itself.
+ * Errors: as audit_head_read, but a log without a head is fine.
+ */
+MUST enum rc audit_reseal(const struct audit_options *options);
 
 struct audit_report {
     uint64_t lines;    /* that were read */

@@ -1,7 +1,11 @@
 /* The chain of the audit log and its head. */
 #include "shared/service/audit_chain.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "shared/base/base64.h"
 #include "shared/base/file.h"
@@ -36,11 +40,17 @@ static struct envelope_aad head_aad(const struct audit_options *o)
 enum rc audit_head_read(const struct audit_options *o, struct audit_head *ret)
 {
     AUTO(buf_done) struct buf path = {0}, file = {0}, plain = {0};
+    AUTO(envelope_key_done) struct envelope_key key = {0};
     struct envelope_aad aad = head_aad(o);
+    uint32_t kvno;
 
     TRY(head_path(o, &path));
     TRY(file_read((const char *)path.p, HEAD_FILE_MAX, FILE_PRIVATE, &file));
-    TRY(envelope_open(o->key, &aad, buf_slice(&file), &plain));
+    TRY(envelope_kvno(buf_slice(&file), &kvno));
+    if (kvno == 0) /* we never wrote that */
+        return RC_MODIFIED;
+    TRY(o->key(o->key_ctx, kvno, &key));
+    TRY(envelope_open(&key, &aad, buf_slice(&file), &plain));
     if (plain.n != HEAD_BYTES)
         return RC_MODIFIED;
     ret->n = get_u64be(plain.p);
@@ -48,16 +58,20 @@ enum rc audit_head_read(const struct audit_options *o, struct audit_head *ret)
     return RC_OK;
 }
 
-enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head)
+enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head, uint32_t *ret_kvno)
 {
     AUTO(buf_done) struct buf path = {0}, plain = {0}, sealed = {0};
+    AUTO(envelope_key_done) struct envelope_key key = {0};
     struct envelope_aad aad = head_aad(o);
 
     TRY(head_path(o, &path));
     TRY(buf_u64be(&plain, head->n));
     TRY(buf_add(&plain, SLICE(head->hash)));
-    TRY(envelope_seal(o->key, &aad, buf_slice(&plain), &sealed));
-    return file_write_atomic((const char *)path.p, buf_slice(&sealed), 0600);
+    TRY(o->key(o->key_ctx, 0, &key));
+    TRY(envelope_seal(&key, &aad, buf_slice(&plain), &sealed));
+    TRY(file_write_atomic((const char *)path.p, buf_slice(&sealed), 0600));
+    *ret_kvno = key.kvno;
+    return RC_OK;
 }
 
 enum rc audit_line_split(struct slice line, struct slice *ret_body, uint8_t ret_hash[SHA256_LEN])
@@ -78,4 +92,22 @@ enum rc audit_line_split(struct slice line, struct slice *ret_body, uint8_t ret_
     memcpy(ret_hash, hash.p, SHA256_LEN);
     *ret_body = slice_of(line.p, body_n);
     return RC_OK;
+}
+
+enum rc audit_reseal(const struct audit_options *options)
+{
+    struct audit_head head;
+    uint32_t kvno;
+
+    int fd = open(options->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? RC_OK : RC_IO;
+    enum rc rc = RC_OK;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        rc = audit_head_read(options, &head);
+        if (rc == RC_OK)
+            rc = audit_head_write(options, &head, &kvno);
+    }
+    (void)close(fd);
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
 }

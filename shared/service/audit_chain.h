@@ -10,6 +10,9 @@
 #define AUDIT_HASH_LEAD ",\"hash\":\""
 #define AUDIT_HASH_TAIL "\"}\n"
 
+#define AUDIT_RESUMED "audit_resumed" /* events of our own */
+#define AUDIT_BROKEN  "audit_broken"
+
 /* Where a log stands: the number and the hash of its last line. */
 struct audit_head {
     uint64_t n;
@@ -19,9 +22,10 @@ struct audit_head {
 /* The hash of the line whose text before the hash is `body`, and the head behind it. */
 MUST enum rc audit_chain(struct audit_head *head, struct slice body);
 
-/* The head as a file. read: NOT_FOUND, MODIFIED (does not open), IO, UNSAFE_FILE. */
+/* The head as a file; ret_kvno: the version of the key that it is under. read: NOT_FOUND, MODIFIED (does not open),
+ * NO_KVNO, IO, UNSAFE_FILE. */
 MUST enum rc audit_head_read(const struct audit_options *o, struct audit_head *ret);
-MUST enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head);
+MUST enum rc audit_head_write(const struct audit_options *o, const struct audit_head *head, uint32_t *ret_kvno);
 
 /*
  * One line of a file, without its end.

@@ -12,7 +12,7 @@ struct reader {
     const struct audit_options *options;
     struct audit_head at, head; /* the chain so far; what the head says */
     bool has_head, was_torn;
-    uint64_t line;
+    uint64_t line, broken_line;
     struct audit_report *report;
 };
 
@@ -44,7 +44,9 @@ static enum rc check_line(struct reader *r, struct slice text, enum rc (*each)(v
     r->line++;
     if (audit_line_split(text, &body, hash) != RC_OK || json_parse_object(text, JSON_DEPTH_HTTP, &j) != RC_OK)
         return torn(r);
-    if (r->was_torn && (json_get_text(j, "event", &event) != RC_OK || !slice_eq(event, slice_text("audit_resumed"))))
+    if (json_get_text(j, "event", &event) != RC_OK)
+        return wrong(r, "it names no event");
+    if (r->was_torn && !slice_eq(event, slice_text(AUDIT_RESUMED)))
         return wrong(r, "the broken line before it was not left by a crash");
     r->was_torn = false;
     TRY(audit_chain(&r->at, body));
@@ -55,6 +57,8 @@ static enum rc check_line(struct reader *r, struct slice text, enum rc (*each)(v
     if (r->has_head && r->at.n == r->head.n && !ct_equal(r->at.hash, r->head.hash, SHA256_LEN))
         return wrong(r, "the log was written anew: the head under the master key names another line");
     r->report->lines++;
+    if (slice_eq(event, slice_text(AUDIT_BROKEN)) && r->broken_line == 0)
+        r->broken_line = r->line;
     return each ? each(ctx, j) : RC_OK;
 }
 
@@ -77,7 +81,10 @@ static enum rc check_end(struct reader *r)
         return wrong(r, "there is no head beside the log");
     if (r->has_head && r->at.n < r->head.n)
         return wrong(r, "lines behind it were cut off");
-    return RC_OK;
+    if (r->broken_line == 0)
+        return RC_OK;
+    r->line = r->broken_line;
+    return wrong(r, "a start found that the log before it had been cut off or replaced");
 }
 
 enum rc audit_verify(const struct audit_options *options, enum rc (*each)(void *ctx, const json_t *line), void *ctx,
@@ -97,7 +104,7 @@ enum rc audit_verify(const struct audit_options *options, enum rc (*each)(void *
     if (st.st_mode & (S_IRWXG | S_IRWXO))
         return RC_UNSAFE_FILE;
     enum rc rc = audit_head_read(options, &r.head);
-    if (rc == RC_MODIFIED)
+    if (rc == RC_MODIFIED || rc == RC_NO_KVNO)
         return wrong(&r, "the head beside the log does not open");
     if (rc != RC_OK && rc != RC_NOT_FOUND)
         return rc;

@@ -64,6 +64,12 @@
     N(policy, sealed_service_lifetime, 3600, 60, 604800, "seconds that a sealed service ticket lives, cut to its TGT's end") \
     N(policy, pbkdf2_iterations, 600000, 200000, 10000000, "PBKDF2 iterations of new sealed keys; clients refuse fewer than 200000") \
     N(policy, keytab_delay, 60, 0, 86400, "seconds after which a rotated service key is used, so that keytabs are read before") \
+    B(policy, throttle, true, "slow down guessing; no: let everybody guess as fast as he can")                         \
+    N(policy, throttle_free, 30, 1, 1000000, "wrong tries for one name that cost no delay; after them one try at a time, behind a delay that doubles") \
+    N(policy, throttle_delay_max, 300, 1, 86400, "seconds that this delay grows to")                                   \
+    N(policy, throttle_forget, 86400, 60, 31536000, "seconds without a wrong try after which those of a name are forgotten") \
+    N(policy, throttle_network, 300, 1, 1000000000, "wrong tries of a network, whatever the names, within throttle_window; more, and it is answered 429") \
+    N(policy, throttle_window, 60, 1, 86400, "seconds in which they are counted")                                      \
     T(client, url, "", "for kerb and libkerb: where the realm is, e.g. https://chat.example.org; KERB_URL and --url go before") \
     T(client, realm, "", "for kerb and libkerb: the realm's name; another one is refused; empty: what the first login says") \
     T(client, ca_file, "", "for kerb and libkerb: PEM file of the authorities to trust instead of the system's")       \

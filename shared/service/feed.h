@@ -32,6 +32,7 @@ enum feed_kind {
     FEED_DRAIN,    /* a daemon ends as on SIGTERM */
     FEED_SHUTDOWN, /* the same without grace */
     FEED_ROTATE,   /* a service has a next key; without the key in it: make one */
+    FEED_UNLOCK,   /* a user's wrong passwords are forgotten; stays in the AS's own table, nobody else is told */
     FEED_KINDS,
 };
 const char *feed_kind_name(enum feed_kind kind);

@@ -6,8 +6,8 @@
 #include "shared/base/base64.h"
 
 static const char *const kind_names[FEED_KINDS] = {
-    [FEED_EPOCH] = "epoch", [FEED_KICK] = "kick",         [FEED_NOTICE] = "notice",
-    [FEED_DRAIN] = "drain", [FEED_SHUTDOWN] = "shutdown", [FEED_ROTATE] = "rotate",
+    [FEED_EPOCH] = "epoch",       [FEED_KICK] = "kick",     [FEED_NOTICE] = "notice", [FEED_DRAIN] = "drain",
+    [FEED_SHUTDOWN] = "shutdown", [FEED_ROTATE] = "rotate", [FEED_UNLOCK] = "unlock",
 };
 
 const char *feed_kind_name(enum feed_kind kind)

@@ -42,7 +42,8 @@ struct gate {
     STAILQ_HEAD(, bucket) dirty;
     size_t n, records;
     char *path;
-    int fd; /* -1: nothing is kept */
+    int fd;           /* -1: nothing is kept */
+    bool is_file_bad; /* the flushing thread's, as are records and fd */
 };
 
 static int cmp_key(const struct bucket *a, const struct bucket *b)
@@ -54,16 +55,14 @@ TREE_GENERATE(buckets, bucket, by_key, cmp_key)
 
 /* --- keys --- */
 
-/* An IPv4 address, however it is written; the first 64 bits of an IPv6 address; the whole of any other text. */
+/* An IPv4 address, the first 64 bits of an IPv6 address, the whole of any other text. */
 static struct slice network_of(const char *address, uint8_t v6[16])
 {
-    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF}; /* an IPv4 address on a socket for both */
 
-    if (inet_pton(AF_INET, address, v6 + sizeof(mapped)) == 1)
-        return slice_of(v6 + sizeof(mapped), 4);
     if (inet_pton(AF_INET6, address, v6) != 1)
-        return slice_text(address);
-    return memcmp(v6, mapped, sizeof(mapped)) == 0 ? slice_of(v6 + sizeof(mapped), 4) : slice_of(v6, 8);
+        return inet_pton(AF_INET, address, v6) == 1 ? slice_of(v6, 4) : slice_text(address);
+    return memcmp(v6, mapped, sizeof(mapped)) == 0 ? slice_of(v6 + 12, 4) : slice_of(v6, 8);
 }
 
 static void make_key(const char *what, struct slice a, struct slice b, uint8_t out[GATE_ID])
@@ -152,7 +151,7 @@ static void mark(struct gate *g, struct bucket *b)
 
 /* --- rules --- */
 
-/* A clock that was ahead and was set back must not hold anybody until it gets there again. */
+/* A wall clock that was turned back must hold nobody for longer. */
 static void forget_old(const struct gate *g, struct bucket *b, int64_t now_s)
 {
     if (b->wrong_s > now_s)
@@ -178,22 +177,44 @@ static unsigned places(const struct gate *g, const struct bucket *b, int64_t now
 }
 
 /* The window starts anew when it is over. */
-static bool network_is_flooded(const struct gate *g, struct bucket *b, int64_t now_s)
+static unsigned network_places(const struct gate *g, struct bucket *b, int64_t now_s)
 {
     if (now_s - b->wrong_s >= g->limits.network_window_s || now_s < b->wrong_s) {
         b->wrong_s = now_s;
         b->wrong = 0;
     }
-    return b->wrong >= g->limits.network_free;
+    return b->wrong < g->limits.network_free ? g->limits.network_free - b->wrong : 0;
 }
 
-/* Waits while only tries that are still being checked stand in the way. False: held. */
+static struct bucket *principal_bucket(struct gate *g, struct gate_try *t)
+{
+    const struct bucket *home = find(g, t->familiar);
+
+    t->is_familiar = home && home->is_familiar;
+    return get(g, t->is_familiar ? t->familiar : t->principal, t->principal);
+}
+
+/* Waits while only tries that are still being checked stand in the way. False: the network is flooded. */
+static bool enter_network(struct gate *g, const struct gate_try *t, int64_t now_s)
+{
+    for (;;) {
+        struct bucket *b = get(g, t->network, NULL);
+        unsigned n = b ? network_places(g, b, now_s) : 0;
+        if (n == 0)
+            return false;
+        if (b->pending < n) {
+            b->pending++;
+            return true;
+        }
+        pthread_cond_wait(&g->resolved, &g->lock);
+    }
+}
+
+/* The same for the principal. False: held. */
 static bool enter_principal(struct gate *g, struct gate_try *t, int64_t now_s)
 {
     for (;;) {
-        struct bucket *b = find(g, t->familiar);
-        t->is_familiar = b && b->is_familiar;
-        b = t->is_familiar ? get(g, t->familiar, t->principal) : get(g, t->principal, t->principal);
+        struct bucket *b = principal_bucket(g, t);
         if (!b)
             return false;
         forget_old(g, b, now_s);
@@ -208,14 +229,18 @@ static bool enter_principal(struct gate *g, struct gate_try *t, int64_t now_s)
     }
 }
 
-static void count_network(struct gate *g, const struct gate_try *t)
+static void leave_network(struct gate *g, const struct gate_try *t, bool was_wrong)
 {
-    struct bucket *network = get(g, t->network, NULL);
+    struct bucket *b = find(g, t->network);
 
-    if (!network)
+    if (!b)
         return;
-    network->wrong++;
-    mark(g, network);
+    if (b->pending > 0)
+        b->pending--;
+    if (!was_wrong)
+        return;
+    b->wrong++;
+    mark(g, b);
 }
 
 enum gate_verdict gate_enter(struct gate *g, struct slice principal, const char *address, int64_t now_s,
@@ -225,13 +250,14 @@ enum gate_verdict gate_enter(struct gate *g, struct slice principal, const char 
 
     try_keys(principal, address, ret_try);
     pthread_mutex_lock(&g->lock);
-    struct bucket *network = get(g, ret_try->network, NULL);
-    if (!network || network_is_flooded(g, network, now_s)) {
+    if (!enter_network(g, ret_try, now_s)) {
         verdict = GATE_FLOODED;
     } else if (ret_try->has_principal && !enter_principal(g, ret_try, now_s)) {
         verdict = GATE_HELD;
-        count_network(g, ret_try); /* a held try is a wrong one for the network */
+        leave_network(g, ret_try, true); /* a held try is a wrong one for the network */
+        pthread_cond_broadcast(&g->resolved);
     }
+    ret_try->is_under_way = verdict == GATE_OPEN;
     pthread_mutex_unlock(&g->lock);
     return verdict;
 }
@@ -256,13 +282,13 @@ static void done_principal(struct gate *g, const struct gate_try *t, bool was_ri
     home->wrong = 0;
 }
 
-void gate_done(struct gate *g, const struct gate_try *t, bool was_right, bool was_wrong, int64_t now_s)
+void gate_done(struct gate *g, struct gate_try *t, bool was_right, bool was_wrong, int64_t now_s)
 {
     pthread_mutex_lock(&g->lock);
+    t->is_under_way = false;
     if (t->has_principal)
         done_principal(g, t, was_right, was_wrong, now_s);
-    if (was_wrong)
-        count_network(g, t);
+    leave_network(g, t, was_wrong);
     pthread_cond_broadcast(&g->resolved);
     pthread_mutex_unlock(&g->lock);
 }
@@ -335,16 +361,34 @@ static enum rc read_file(struct gate *g, int64_t now_s)
     return RC_OK;
 }
 
-/* The file as it would be without its past, then open for appending. */
-static enum rc rewrite(struct gate *g)
+/* The file as it would be without its past. Called with the lock held, or by the only thread. */
+static enum rc gather_all(const struct gate *g, struct buf *out)
 {
-    AUTO(buf_done) struct buf content = {0};
-    struct bucket *b;
+    const struct bucket *b;
 
     TAILQ_FOREACH (b, &g->used, in_use)
         if (b->wrong > 0 || b->is_familiar)
-            TRY(put_record(b, &content));
-    TRY(file_write_atomic(g->path, buf_slice(&content), 0600));
+            TRY(put_record(b, out));
+    return RC_OK;
+}
+
+/* What changed; it counts as written. */
+static enum rc gather_dirty(struct gate *g, struct buf *out)
+{
+    struct bucket *b;
+
+    while ((b = STAILQ_FIRST(&g->dirty))) {
+        STAILQ_REMOVE_HEAD(&g->dirty, in_dirty);
+        b->is_dirty = false;
+        TRY(put_record(b, out));
+    }
+    return RC_OK;
+}
+
+/* Written anew, then open for appending. */
+static enum rc rewrite(struct gate *g, struct slice content)
+{
+    TRY(file_write_atomic(g->path, content, 0600));
     int fd = open(g->path, O_WRONLY | O_APPEND | O_CLOEXEC);
     if (fd < 0)
         return RC_IO;
@@ -357,32 +401,30 @@ static enum rc rewrite(struct gate *g)
 
 static enum rc append(struct gate *g, struct slice records)
 {
-    ssize_t n = write(g->fd, records.p, records.n);
-
-    if (n == (ssize_t)records.n) {
-        g->records += records.n / RECORD_BYTES;
-        return RC_OK;
-    }
-    return rewrite(g); /* a part of it may be there: written anew, it is whole again */
+    if (records.n > 0 && write(g->fd, records.p, records.n) != (ssize_t)records.n)
+        return RC_IO;
+    g->records += records.n / RECORD_BYTES;
+    return RC_OK;
 }
 
+/* Files are written without the lock: who is at the gate does not wait for a disk. */
 enum rc gate_flush(struct gate *g)
 {
     AUTO(buf_done) struct buf records = {0};
-    enum rc rc = RC_OK;
-    struct bucket *b;
 
+    if (g->fd < 0)
+        return RC_OK;
     pthread_mutex_lock(&g->lock);
-    STAILQ_FOREACH (b, &g->dirty, in_dirty)
-        if (rc == RC_OK)
-            rc = put_record(b, &records);
-    if (rc == RC_OK && records.n > 0)
-        rc = g->records > REWRITE_LEAST + g->n * REWRITE_RATIO ? rewrite(g) : append(g, buf_slice(&records));
-    while (rc == RC_OK && (b = STAILQ_FIRST(&g->dirty))) {
-        STAILQ_REMOVE_HEAD(&g->dirty, in_dirty);
-        b->is_dirty = false;
+    bool is_anew = g->is_file_bad || g->records > REWRITE_LEAST + g->n * REWRITE_RATIO;
+    enum rc rc = gather_dirty(g, &records);
+    if (rc == RC_OK && is_anew) {
+        buf_reset(&records);
+        rc = gather_all(g, &records);
     }
     pthread_mutex_unlock(&g->lock);
+    if (rc == RC_OK)
+        rc = is_anew ? rewrite(g, buf_slice(&records)) : append(g, buf_slice(&records));
+    g->is_file_bad = rc != RC_OK; /* a part of it may be there: written anew next time, it is whole again */
     return rc;
 }
 
@@ -393,8 +435,10 @@ static enum rc open_file(struct gate *g, const char *path, int64_t now_s)
     g->path = slice_dup(slice_text(path));
     if (!g->path)
         return RC_NO_MEMORY;
+    AUTO(buf_done) struct buf content = {0};
     TRY(read_file(g, now_s));
-    return rewrite(g);
+    TRY(gather_all(g, &content));
+    return rewrite(g, buf_slice(&content));
 }
 
 static void gate_free(struct gate *g)
@@ -436,8 +480,7 @@ void gate_close(struct gate *g)
 {
     if (!g)
         return;
+    g->is_file_bad = true; /* written anew: with the networks that have become familiar */
     (void)gate_flush(g);
-    if (g->path)
-        (void)rewrite(g); /* with the networks that have become familiar */
     gate_free(g);
 }

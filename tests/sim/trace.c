@@ -255,11 +255,17 @@ static const char *job_user(const struct sim *s, const struct chat_job *job)
 void sim_trace_job(struct sim *s, const struct chat_job *job)
 {
     static const char *const words[] = {
-        [JOB_ADD_USER] = "add_user",         [JOB_ADD_ROOM] = "add_room",
-        [JOB_ADD_MESSAGE] = "add_message",   [JOB_LEAVE] = "leave",
-        [JOB_DELETE_ROOM] = "delete_room",   [JOB_DROP_SHARE] = "drop_share",
-        [JOB_SAVE_DATA] = "save_data",       [JOB_LOAD_DATA] = "load_data",
-        [JOB_HEARD] = "heard", [JOB_RAISE_EPOCH] = "raise_epoch",   [JOB_LOAD_SHARES] = "load_shares",
+        [JOB_ADD_USER] = "add_user",
+        [JOB_ADD_ROOM] = "add_room",
+        [JOB_ADD_MESSAGE] = "add_message",
+        [JOB_LEAVE] = "leave",
+        [JOB_DELETE_ROOM] = "delete_room",
+        [JOB_DROP_SHARE] = "drop_share",
+        [JOB_SAVE_DATA] = "save_data",
+        [JOB_LOAD_DATA] = "load_data",
+        [JOB_HEARD] = "heard",
+        [JOB_RAISE_EPOCH] = "raise_epoch",
+        [JOB_LOAD_SHARES] = "load_shares",
         [JOB_LOAD_HISTORY] = "load_history",
     };
     const struct chat_room *room = room_by_uid(s->chat, job->room_uid);

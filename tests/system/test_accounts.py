@@ -123,9 +123,10 @@ def test_parallel_requests_with_one_cookie_are_served_once(realm):
     assert got.count(200) == 1 and got.count(401) == 31
 
 
-def test_unknown_name_takes_as_long_as_a_wrong_password(realm):
+def test_unknown_name_takes_as_long_as_a_wrong_password(new_realm):
     """Medians of both kinds differ less than those of halves of one kind do by chance."""
     import random
+    realm = new_realm(policy={"throttle": "no"})
     user = realm.add_user()
     body = {n: account.pack({"login": n, "tgs_name": "tgs", "nonce": b64url(bytes(16))})
             for n in (user.name, "x" + user.name[1:])}
@@ -143,7 +144,7 @@ def test_unknown_name_takes_as_long_as_a_wrong_password(realm):
         r = c.getresponse()
         r.read()
         times[n].append(time.perf_counter() - start)
-        assert r.status in (401, 429)
+        assert r.status == 401
     one, two = (times[n] for n in body)
     apart = abs(statistics.median(one) - statistics.median(two))
 
@@ -357,7 +358,7 @@ def test_drain_of_the_others_ends_them_in_order(new_realm):
 def test_every_admin_action_is_told_with_who_and_what(realm, root):
     user = realm.add_user()
     administer(Login(realm, root.name, root.password), "user_cut_off", name=user.name)
-    line = realm.daemons["as"].wait_log(event="admin", what="user_cut_off", target=user.name)
+    line = realm.wait_audit("as", event="admin", what="user_cut_off", target=user.name)
     assert line["client"] == root.name and line["result"] == "OK" and line["op_id"]
 
 

@@ -206,11 +206,11 @@ def test_wrong_key_does_not_tell_the_skew(realm, alice):
     refused(post_as(realm, as_fields(User(alice.name, "wrong"), as_request(alice, -7200))), "KDC_ERR_PREAUTH_FAILED")
 
 
-def test_the_log_has_the_true_reason_under_the_op_id(realm):
+def test_the_audit_has_the_true_reason_under_the_op_id(realm):
     nobody = User("nobody-" + os.urandom(4).hex(), "x")
     r = post_as(realm, as_fields(nobody))
-    line = realm.daemons["as"].wait_log(op_id=r.json["op_id"])
-    assert line["result"] == "NO_CLIENT", line
+    line = realm.wait_audit("as", op_id=r.json["op_id"])
+    assert line["result"] == "NO_CLIENT" and line["client"] == nobody.name, line
 
 
 def test_other_tgs_is_unknown(realm, alice):

@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from kerbtest.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -172,6 +173,32 @@ def test_login_example_gets_a_service_ticket(stack, users):
         assert done.returncode == 0, done.stderr
         answer = json.loads(done.stdout)
         assert answer["service"] == "chat" and answer["service_ticket"] and answer["client_service_sk"]
+
+
+def test_kerb_in_a_terminal(stack, users, tmp_path):
+    """What README shows, with a change of password, and what is left of it after a restart."""
+    stack.start("--users", users)
+    env = {**ENV, "KERB_URL": stack.url(""), "KERB_CCACHE": str(tmp_path / "ccache"), "HOME": str(tmp_path)}
+    kerb = str(Path(os.environ.get("KERB_BUILD", ROOT / "build/release")) / "bin/kerb")
+
+    def talk(*words, answers=()):
+        t = Terminal([kerb, *words], env)
+        for question, answer in answers:
+            t.answer(question, answer)
+        return t.end(60)
+    status, text = talk("login", "carol", answers=[("Password of carol: ", "c#1")])
+    assert status == 0 and "Logged in as carol in KERB, good until " in text, text
+    assert talk("trace", "ticket", "chat")[0] == 0
+    assert "Password" not in text and "chat" in talk("list")[1]
+    status, text = talk("passwd", answers=[("Present password of carol", "c#1"), ("New password", "a few words of mine"),
+                                           ("once more", "a few words of mine")])
+    assert status == 0 and "is changed" in text, text
+    stack.down()
+    stack.start("--users", users)
+    assert talk("ticket", "kerb/changepw")[0] == 0  # the login outlives the restart
+    assert talk("logout")[0] == 0 and talk("list", "-s")[0] == 1
+    assert talk("login", "carol", answers=[("Password of carol: ", "a few words of mine")])[0] == 0
+    assert stack.login("carol", "a few words of mine").returncode == 0
 
 
 def test_login_example_tells_a_wrong_password(stack, users):

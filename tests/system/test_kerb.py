@@ -254,6 +254,10 @@ def test_nobody_there(kerb):
     assert r.stderr.startswith("kerb: http://127.0.0.1:1: ")
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(kerb, dora):
+    kerb.login(dora, http_proxy="http://127.0.0.1:1", all_proxy="http://127.0.0.1:1")
+
+
 def test_another_realm_is_refused(kerb, dora):
     r = kerb.login(dora, "--realm", "OTHER.REALM", status=1)
     assert "is the realm TEST.REALM, and not OTHER.REALM" in r.stderr

@@ -10,7 +10,7 @@ from kerbtest.realm import BIN, environment, realm_in
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.path.dirname(BIN)
-STATIC_NEEDS = ["libcurl", "libcrypto", "jansson", "libutf8proc"]
+STATIC_NEEDS = ["libwebsockets", "libcurl", "libcrypto", "jansson", "libutf8proc"]
 CONFIG = {"proxy": {"trusted": "127.0.0.1"}, "policy": {"pbkdf2_iterations": 200000}}
 
 
@@ -72,17 +72,17 @@ def test_the_example_logs_in(installed, lib_realm, tmp_path, kind):
     assert "wrong name or password (REFUSED)" in run(program, url, user.name, input="wrong\n", env=env, status=1).stderr
 
 
-def test_the_shared_library_shows_its_header_and_nothing_else(installed):
+def test_the_shared_library_shows_its_headers_and_nothing_else(installed):
     (lib,) = [p for p in installed.glob("**/libkerb.so.0")]
     shown = set(re.findall(r" T (\w+)(?:@@\w+)?$", run("nm", "-D", "--defined-only", str(lib)).stdout, re.M))
-    with open(installed / "include/kerb.h", encoding="utf-8") as f:
-        declared = set(re.findall(r"\b(kerb_\w+)\(", re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)))
+    text = "".join((installed / "include" / h).read_text() for h in ("kerb.h", "kerb_chat.h"))
+    declared = set(re.findall(r"\b(kerb_\w+)\(", re.sub(r"/\*.*?\*/", "", text, flags=re.S)))
     assert shown == declared and len(shown) > 15
 
 
 def test_the_header_is_c_and_cpp_alone(installed, tmp_path):
     source = tmp_path / "a.c"
-    source.write_text('#include <kerb.h>\n#include <kerb.h>\nint main(void) { return KERB_OK; }\n')
+    source.write_text('#include <kerb.h>\n#include <kerb_chat.h>\n#include <kerb_chat.h>\nint main(void) { return KERB_OK; }\n')
     run("gcc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{installed}/include", "-fsyntax-only", str(source))
     if shutil.which("g++"):
         run("g++", "-Wall", "-Werror", f"-I{installed}/include", "-fsyntax-only", "-x", "c++", str(source))

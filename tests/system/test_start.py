@@ -29,7 +29,7 @@ def refuses(realm, name, *parts):
     assert r.returncode not in (0, 99) and r.returncode > 0, r
     for part in parts:
         assert part in r.stderr, r.stderr
-    assert "listening" not in r.stderr
+    assert '"listening"' not in r.stderr
     return r.stderr
 
 

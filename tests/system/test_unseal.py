@@ -214,7 +214,7 @@ def test_from_a_file_to_shares_by_a_roll_over(shared):
     sealed(shared, "as")
     unseal(shared, "as", *shared.shares[:2])
     shared.daemons["as"].wait_log(event="listening")
-    shared.kerbadm("mkey", "use", "as")
+    shared.kerbadm("--shares-file", "-", "mkey", "use", "as", stdin=two)
     shared.daemons["as"].wait_log(event="master", message="version 2 of the master key seals now")
     shared.kerbadm("--shares-file", "-", "mkey", "rewrap", "as", stdin=two)
     path = os.path.join(shared.state, "as", "master.shares")

@@ -330,6 +330,86 @@ static void serve__accepts_two_honest_requests_of_one_second(void **state)
     assert_ok(serve_at(NOW));
 }
 
+/* --- the gate --- */
+
+static void with_gate(unsigned principal_free, unsigned network_free)
+{
+    const struct gate_limits limits = {.principal_free = principal_free,
+                                       .principal_hold_s = 900,
+                                       .network_free = network_free,
+                                       .network_window_s = 60,
+                                       .forget_s = 86400};
+    assert_ok(gate_open(&limits, NULL, NOW, &env.gate));
+}
+
+static void serve__holds_a_client_with_the_right_key_too(void **state)
+{
+    AUTO(buf_done) struct buf right = {0}, wrong = {0};
+    AUTO(key_done) struct key other = {0};
+
+    (void)state;
+    with_gate(3, 1000);
+    proof(NOW, &right);
+    assert_ok(key_random(ETYPE_AES128_CBC, 0, 0, &other));
+    box_of(other.bytes, "{\"tgs_name\": \"tgs\", \"timestamp\": \"2026-05-28 20:26:40\"}", &wrong);
+    for (int i = 0; i < 3; i++)
+        assert_rc(serve_box("alice", &wrong, NULL), RC_BAD_PREAUTH);
+    assert_rc(serve_box("alice", &wrong, NULL), RC_HELD);
+    assert_rc(serve_box("alice", &right, NULL), RC_HELD);
+    assert_string_equal(rc_wire(RC_HELD), rc_wire(RC_BAD_PREAUTH));
+    assert_int_equal(rc_http(RC_HELD), rc_http(RC_BAD_PREAUTH));
+    assert_rc(serve_box("ALICE", &right, NULL), RC_NO_CLIENT); /* unknown: the same count, its own reason */
+    now_s = NOW + 1;
+    assert_ok(serve_box("alice", &right, NULL));
+    gate_close(env.gate);
+}
+
+static void serve__turns_a_flooding_network_away_whatever_the_name(void **state)
+{
+    AUTO(buf_done) struct buf right = {0};
+    char name[16];
+
+    (void)state;
+    with_gate(100, 5);
+    proof(NOW, &right);
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "nobody%d", i);
+        assert_rc(serve_box(name, &right, NULL), RC_NO_CLIENT);
+    }
+    assert_rc(serve_box("alice", &right, NULL), RC_FLOODED);
+    assert_int_equal(rc_http(RC_FLOODED), 429);
+    now_s = NOW + 60;
+    assert_ok(serve_box("alice", &right, NULL));
+    gate_close(env.gate);
+}
+
+static void serve__counts_a_repeat_and_clears_nothing_by_it(void **state)
+{
+    AUTO(buf_done) struct buf right = {0}, again = {0};
+
+    (void)state;
+    with_gate(3, 1000);
+    proof(NOW, &right);
+    proof(NOW, &again);
+    assert_ok(serve_box("alice", &right, NULL)); /* this network is familiar now, with a count of its own */
+    for (int i = 0; i < 3; i++)
+        assert_rc(serve_box("alice", &right, NULL), RC_REPEAT);
+    assert_rc(serve_box("alice", &again, NULL), RC_HELD);
+    gate_close(env.gate);
+}
+
+static void serve__gives_back_a_try_with_a_wrong_clock(void **state)
+{
+    char text[96];
+
+    (void)state;
+    with_gate(3, 1000);
+    snprintf(text, sizeof text, "{\"timestamp\":\"%s\",\"tgs_name\":\"tgs\"}", stamp_of(NOW - 86400));
+    for (int i = 0; i < 10; i++)
+        assert_rc(serve_text("alice", &alice, text), RC_SKEW);
+    gate_close(env.gate);
+}
+
 static void serve__refuses_a_repeat_whose_first_block_was_respaced(void **state)
 {
     AUTO(buf_done) struct buf box = {0};
@@ -468,6 +548,10 @@ int main(void)
         TEST(serve__accepts_a_request_once),
         TEST(serve__remembers_a_stamp_that_lies_ahead_until_it_is_behind),
         TEST(serve__accepts_two_honest_requests_of_one_second),
+        TEST(serve__holds_a_client_with_the_right_key_too),
+        TEST(serve__turns_a_flooding_network_away_whatever_the_name),
+        TEST(serve__counts_a_repeat_and_clears_nothing_by_it),
+        TEST(serve__gives_back_a_try_with_a_wrong_clock),
         TEST(serve__refuses_a_repeat_whose_first_block_was_respaced),
         TEST(serve__refuses_a_repeat_whose_padding_block_was_cut),
         TEST(serve__refuses_a_client_who_filled_his_share_and_no_other),

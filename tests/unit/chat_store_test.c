@@ -831,6 +831,25 @@ static void epoch__rises_and_is_told_again(void **state)
     assert_string_equal(buf_cstr(&b->told), "feed 9\nepoch x 3\nepoch y 1\n");
 }
 
+/* Told at the start, before anything is sealed under a key that does not belong here. */
+static void open__refuses_the_master_key_of_another_database(void **state)
+{
+    struct bench *b = *state;
+    AUTO(buf_done) struct buf error = {0};
+    struct chat_store *store;
+    char path[128], aside[128];
+
+    stop_store(b);
+    path_of(b, "/master.key", path);
+    path_of(b, "/master.aside", aside);
+    assert_int_equal(rename(path, aside), 0);
+    assert_ok(master_create(path));
+    assert_rc(chat_store_sqlite_open(&b->conf, &b->master, &store, &error), RC_MODIFIED);
+    assert_non_null(strstr(buf_cstr(&error), "not the one of this database"));
+    assert_int_equal(rename(aside, path), 0);
+    open_store(b);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -839,6 +858,7 @@ int main(void)
         TEST(store__tells_what_it_holds),
         TEST(store__takes_a_user_once),
         TEST(epoch__rises_and_is_told_again),
+        TEST(open__refuses_the_master_key_of_another_database),
         TEST(store__refuses_a_taken_room_and_keeps_the_rest_of_the_batch),
         TEST(store__refuses_a_message_out_of_order),
         TEST(store__gives_jobs_back_in_order),

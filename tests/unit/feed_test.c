@@ -174,7 +174,7 @@ static void answer__brings_every_kind_of_item(void **state)
     assert_int_equal(a.seq, 11);
     for (size_t i = 0; i < a.n; i++) {
         assert_int_equal(a.items[i].seq, 5 + (int)i);
-        assert_int_equal(a.items[i].kind, i < FEED_KINDS ? i : FEED_ROTATE);
+        assert_int_equal(a.items[i].kind, i <= FEED_ROTATE ? i : FEED_ROTATE);
         assert_int_equal(a.items[i].key.n, i == 6 ? 32 : 0);
     }
     assert_int_equal(a.items[0].epoch, 9);

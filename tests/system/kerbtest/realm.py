@@ -231,6 +231,32 @@ class Realm:
     tgs_addr = property(lambda self: self.address("tgs"))
     chat_addr = property(lambda self: self.address("chat"))
 
+    # --- what the daemons say of themselves ---
+
+    def audit(self, name, **fields):
+        """The lines of a daemon's audit log with these fields."""
+        try:
+            with open(os.path.join(self.state, name, "audit.log"), encoding="utf-8") as f:
+                lines = [json.loads(x) for x in f if x.endswith("\n")]
+        except FileNotFoundError:
+            return []
+        return [x for x in lines if all(x.get(k) == v for k, v in fields.items())]
+
+    def wait_audit(self, name, **fields):
+        """The first of them, when it is written: that takes 100 ms."""
+        return wait_until(lambda: self.audit(name, **fields), what=f"an audit line {fields} of {name}")[0]
+
+    def metrics(self, name):
+        """What /metrics shows: {"name{labels}": value}."""
+        from . import web
+        conf = configparser.ConfigParser(interpolation=None)
+        conf.read(self.conf)
+        host, _, port = conf[name]["inner"].rpartition(":")
+        r = web.request((host, int(port)), "GET", "/metrics", None, {})
+        assert r.status == 200 and r.headers["Content-Type"].startswith("text/plain; version=0.0.4"), r
+        text = r.body.decode()
+        return {k: float(v) for k, v in (x.rsplit(" ", 1) for x in text.splitlines() if x and x[0] != "#")}
+
     # --- clients, in short ---
 
     def login(self, user, **how):

@@ -1,0 +1,535 @@
+"""kerb chat, send, rooms, history and vault: people in terminals and scripts, against real daemons behind nginx."""
+import json
+import os
+import re
+import secrets
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from kerbtest.nginx import Front
+from kerbtest.realm import User, free_port, realm_in, wait_until
+from test_kerb import Kerb
+
+def config():
+    return {"proxy": {"trusted": "127.0.0.1"}, "policy": {"pbkdf2_iterations": 200000},
+            "chat": {"listen": f"127.0.0.1:{free_port()}"}}
+
+
+@pytest.fixture(scope="module")
+def chat_realm(many_files, tmp_path_factory):
+    with realm_in(tmp_path_factory.mktemp("kerbchat"), config=config()) as r:
+        Front(r)
+        yield r
+
+
+@pytest.fixture
+def own_realm(many_files, tmp_path):
+    """One that may be restarted."""
+    with realm_in(tmp_path / "own", config=config()) as r:
+        Front(r)
+        yield r
+
+
+class People:
+    """Makes people with a machine of their own, logged in."""
+
+    def __init__(self, realm, directory):
+        self.realm, self.dir, self.n = realm, directory, 0
+
+    def machine(self, user):
+        self.n += 1
+        k = Kerb(self.realm, self.dir / f"machine{self.n}")
+        k.user = user
+        k.login(user)
+        return k
+
+    def add(self, n):
+        return [self.machine(self.realm.add_user()) for _ in range(n)]
+
+    def chat(self, kerb, *words):
+        t = kerb.terminal("chat", *words)
+        t.expect("/help lists the commands")
+        return t
+
+
+@pytest.fixture
+def people(chat_realm, tmp_path):
+    return People(chat_realm, tmp_path)
+
+
+def room(base):
+    """Ids of rooms are unique in a realm."""
+    return f"{base}-{secrets.token_hex(4)}"
+
+
+def say(terminal, text):
+    terminal.type(text + "\r")
+
+
+def make_room(a, *others, threshold=2, name):
+    say(a, f"/new {name} {threshold} " + " ".join(others))
+
+
+# --- people in terminals ---
+
+def test_two_of_three_open_a_room_and_talk(people):
+    board = room("board")
+    alice, bob, carol = people.add(3)
+    a, b, c = people.chat(alice), people.chat(bob), people.chat(carol)
+    make_room(a, bob.user.name, carol.user.name, name=board)
+    for t in (a, b, c):
+        t.expect(f"your share of {board} is kept in your vault")
+    say(a, f"/open {board}")
+    a.expect(f"{board}: presented 1 of 2; the others who are here are asked")
+    for t in (b, c):
+        t.expect(f"{alice.user.name} asks for your share to open {board}")
+    say(c, f"/refuse {board}")
+    c.expect(f"your share of {board} stays with you")
+    say(b, f"/approve {board}")
+    b.expect(f"{board}: presented 2 of 2, it is open")
+    a.expect(f"{board} is open: 0 messages")
+    say(a, "the moon is full")
+    b.expect("the moon is full")
+    c.expect("the moon is full")
+    say(b, "//slash first")
+    a.expect("/slash first")
+    for t in (a, b, c):
+        say(t, "/quit")
+        assert t.end()[0] == 0
+
+
+def test_a_share_is_given_only_when_its_owner_says_so(people):
+    quiet = room("quiet")
+    alice, bob = people.add(2)
+    a, b = people.chat(alice), people.chat(bob)
+    make_room(a, bob.user.name, name=quiet)
+    b.expect(f"your share of {quiet} is kept")
+    say(a, f"/open {quiet}")
+    b.expect(f"asks for your share to open {quiet}")
+    say(b, "/rooms")  # b's client has had every chance to answer by itself
+    b.expect(f"{quiet}: sealed, opens with 2 of 2 shares")
+    say(b, "/refuse")
+    b.expect(f"your share of {quiet} stays with you")
+    say(a, f"/open {quiet}")
+    a.expect("presented 1 of 2")
+    a.expect("presented 1 of 2")
+    say(a, "not yet")
+    a.expect("you are in no room yet")
+
+
+def test_a_member_who_leaves_closes_the_room_and_is_told_what_that_means(people):
+    brief = room("brief")
+    alice, bob = people.add(2)
+    a, b = people.chat(alice), people.chat(bob)
+    make_room(a, bob.user.name, name=brief)
+    b.expect(f"your share of {brief} is kept")
+    say(a, f"/leave {brief}")
+    a.expect(f"it would be deleted for everybody: /leave {brief} delete")
+    say(a, f"/open {brief}")
+    b.expect("asks for your share")
+    say(b, "/approve")
+    a.expect(f"{brief} is open")
+    say(b, "/quit")
+    assert b.end()[0] == 0
+    a.expect(f"{brief} is closed: too few of its members are here")
+    say(a, f"/leave {brief} delete")
+    a.expect(f"deleted {brief}")
+    say(a, "/rooms")
+    a.expect("you are in no room; /new makes one")
+
+
+def test_history_comes_back_after_a_restart(own_realm, tmp_path):
+    people = People(own_realm, tmp_path)
+    alice, bob = people.add(2)
+    a, b = people.chat(alice), people.chat(bob)
+    make_room(a, bob.user.name, name="board")
+    b.expect("your share of board is kept")
+    say(a, "/open board")
+    b.expect("asks for your share")
+    say(b, "/approve board")
+    a.expect("board is open: 0 messages")
+    say(a, "before the restart")
+    b.expect("before the restart")
+    own_realm.restart("chat")
+    for t in (a, b):
+        t.expect("trying again")
+        t.expect("the connection is back", timeout=40)
+    say(a, "too early")
+    a.expect("the room is closed")
+    say(b, "/open board")
+    a.expect(f"{bob.user.name} asks for your share")
+    say(a, "/approve board")
+    b.expect("board is open: 1 message")
+    say(b, "/history")
+    b.expect("before the restart")
+    r = bob.run("history", "board")
+    assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d {alice.user.name}: before the restart\n", r.stdout)
+
+
+# --- the vault ---
+
+def sealed_room(people, *members, name):
+    """A 2-of-n room whose shares all lie in the vaults."""
+    terminals = [people.chat(m) for m in members]
+    make_room(terminals[0], *(m.user.name for m in members[1:]), name=name)
+    for t in terminals:
+        t.expect(f"your share of {name} is kept in your vault")
+    for m, t in zip(members, terminals):
+        say(t, "/quit")
+        assert t.end()[0] == 0
+        assert not os.path.exists(m.cache + ".shares")
+
+
+def opens(people, kerb, name):
+    """What his own share does on this machine."""
+    t = people.chat(kerb, name)
+    t.expect(f"{name}: presented 1 of 2")
+    say(t, "/quit")
+    assert t.end()[0] == 0
+
+
+def test_a_second_device_has_the_shares(people):
+    board = room("board")
+    alice, bob = people.add(2)
+    sealed_room(people, alice, bob, name=board)
+    phone = people.machine(alice.user)
+    opens(people, phone, board)
+
+
+def test_passwd_rewraps_the_vault(people):
+    board = room("board")
+    alice, bob = people.add(2)
+    sealed_room(people, alice, bob, name=board)
+    changed = User(alice.user.name, "a much longer password " + alice.user.password[-8:])
+    people.realm.remember("password", changed.password)
+    alice.run("passwd", stdin=f"{alice.user.password}\n{changed.password}\n")
+    opens(people, alice, board)
+    opens(people, people.machine(changed), board)
+
+
+def reset(people, user):
+    """By an administrator, who does not know the password."""
+    fresh = User(user.name, "reset password " + user.password[-8:])
+    people.realm.kerbadm("user", "passwd", user.name, "--password-file", "-", stdin=fresh.password + "\n")
+    people.realm.remember("password", fresh.password)
+    return fresh
+
+
+def test_a_reset_loses_the_vault_unless_the_old_password_is_known(people):
+    board = room("board")
+    alice, bob = people.add(2)
+    sealed_room(people, alice, bob, name=board)
+    old, fresh = alice.user, reset(people, alice.user)
+    alice.run("logout")
+    r = alice.login(fresh)
+    assert "under an earlier password" in r.stderr
+    assert "'kerb vault recover'" in alice.run("vault", status=1).stderr
+    t = people.chat(alice, board)
+    t.expect("your vault is not open")
+    say(t, "/quit")
+    assert t.end()[0] == 0
+    assert "does not open" in alice.run("vault", "recover", stdin=f"wrong {old.password}\n{fresh.password}\n",
+                                        status=1).stderr
+    assert "wrong name or password" in alice.run("vault", "recover", stdin=f"{old.password}\nwrong word\n",
+                                                 status=1).stderr
+    alice.run("vault", "recover", stdin=f"{old.password}\n{fresh.password}\n")
+    alice.run("vault")
+    opens(people, alice, board)
+    opens(people, people.machine(fresh), board)
+
+
+def test_a_machine_that_still_has_the_vault_saves_it_from_a_reset(people):
+    board = room("board")
+    alice, bob = people.add(2)
+    sealed_room(people, alice, bob, name=board)
+    fresh = reset(people, alice.user)
+    assert alice.login(fresh).stderr == ""
+    opens(people, alice, board)
+    opens(people, people.machine(fresh), board)
+
+
+def test_a_new_vault_says_which_shares_are_lost(people):
+    board = room("board")
+    alice, bob = people.add(2)
+    sealed_room(people, alice, bob, name=board)
+    fresh = reset(people, alice.user)
+    alice.run("logout")
+    alice.login(fresh)
+    assert "shares of the old one are lost" in alice.run("vault", "new", stdin=fresh.password + "\n").stdout
+    t = people.chat(alice, board)
+    t.expect("reset of your password by an administrator, and then lost")
+    second = room("second")
+    make_room(t, bob.user.name, name=second)
+    t.expect(f"your share of {second} is kept in your vault")
+
+
+def test_a_share_that_comes_without_a_vault_waits_on_the_machine(people):
+    board = room("board")
+    alice, bob = people.add(2)
+    old, fresh = bob.user, reset(people, bob.user)
+    bob.run("logout")
+    bob.login(fresh)  # his vault, made at the first login, does not open
+    a, b = people.chat(alice), people.chat(bob)
+    make_room(a, bob.user.name, name=board)
+    b.expect(f"your share of {board} is kept on this machine only")
+    assert os.stat(bob.cache + ".shares").st_mode & 0o7777 == 0o600
+    say(b, f"/open {board}")
+    b.expect("presented 1 of 2")
+    say(b, "/quit")
+    assert b.end()[0] == 0
+    bob.run("vault", "recover", stdin=f"{old.password}\n{fresh.password}\n")
+    bob.run("rooms")  # any connection brings it to the vault
+    assert not os.path.exists(bob.cache + ".shares")
+    opens(people, people.machine(fresh), board)
+
+
+# --- scripts ---
+
+def open_room(people, *members, name):
+    """A room without a secret."""
+    t = people.chat(members[0])
+    make_room(t, *(m.user.name for m in members[1:]), threshold=0, name=name)
+    t.expect(f"you are in the room {name} (open to its members)")
+    say(t, "/quit")
+    assert t.end()[0] == 0
+
+
+def test_scripts_send_list_and_read(people):
+    plain = room("plain")
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name=plain)
+    assert alice.run("send", plain, "one").stdout == ""
+    alice.run("send", plain, stdin="two\nlines\n")
+    ack = json.loads(bob.run("send", plain, "three", "--json").stdout)
+    assert ack["type"] == "ack" and ack["seq"] == 3
+    lines = bob.run("history", plain).stdout.splitlines()
+    assert [x.split(" ", 2)[2] for x in lines] == [f"{alice.user.name}: one", f"{alice.user.name}: two\\nlines",
+                                                   f"{bob.user.name}: three"]
+    messages = json.loads(bob.run("history", plain, "--json").stdout)
+    assert [m["text"] for m in messages] == ["one", "two\nlines", "three"]
+    rooms = json.loads(alice.run("rooms", "--json").stdout)
+    assert [r["room"] for r in rooms["rooms"]] == [plain]
+    assert alice.user.name in rooms["users_online"]
+    text = alice.run("rooms").stdout
+    assert text.startswith(plain) and "open to its members" in text and bob.user.name in text
+
+
+def test_scripts_fail_with_a_sentence(people):
+    shut = room("shut")
+    alice, bob = people.add(2)
+    sealed_room(people, alice, bob, name=shut)
+    assert "closed" in alice.run("send", shut, "x", status=1).stderr
+    assert f"'kerb chat {shut}'" in alice.run("history", shut, status=1).stderr
+    assert "not a member" in alice.run("send", "nowhere", "x", status=1).stderr
+    assert "you are in no room nowhere" in alice.run("history", "nowhere", status=1).stderr
+    assert "no text" in alice.run("send", shut, "", status=2).stderr
+    alice.run("send", status=2)
+    alice.run("rooms", "more", status=2)
+    alice.run("history", "a\x1bb", status=2)
+    alice.run("vault", "old", status=2)
+    alice.run("logout")
+    assert "kerb login" in alice.run("rooms", status=1).stderr
+    assert "kerb login" in alice.run("chat", status=1).stderr
+
+
+def test_chat_without_a_terminal_is_plain_text(people):
+    plain = room("plain")
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name=plain)
+    r = alice.run("chat", plain, stdin="hello from a pipe\n/who\n/nonsense\n")
+    assert "\x1b" not in r.stdout
+    assert f"{alice.user.name}: hello from a pipe" in r.stdout
+    assert "there is no command /nonsense" in r.stdout
+
+
+def test_no_color_is_respected(people):
+    alice, = people.add(1)
+    alice.env["NO_COLOR"] = "1"
+    t = people.chat(alice)
+    say(t, "/help")
+    text = t.expect("send a text that begins with a slash")
+    assert not re.search(r"\x1b\[[0-9;]*m", text)
+
+
+def test_what_others_write_cannot_act_on_the_terminal(people):
+    plain = room("plain")
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name=plain)
+    t = people.chat(alice, plain)
+    bob.run("send", plain, "\x1b]0;title\x07\x1b[2Jgone\r\u202eevil\x9b31m")
+    t.expect("\\x1b]0;title\\x07\\x1b[2Jgone\\x0d\\u202eevil\\x9b31m")
+    history = bob.run("history", plain).stdout
+    assert "\x1b" not in history and "\\x1b[2Jgone" in history
+    raw = bob.run("history", plain, "--json").stdout
+    assert all(" " <= c <= "~" for c in raw.rstrip("\n"))
+
+
+def test_the_line_being_typed_survives_what_comes(people):
+    plain = room("plain")
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name=plain)
+    t = people.chat(alice, plain)
+    t.expect(f"{plain} is open")
+    t.type("half of a ")
+    t.expect("half of a ")
+    bob.run("send", plain, "interrupted")
+    t.expect("interrupted")
+    t.expect(f"{plain}> half of a ")
+    t.type("sentence\r")
+    t.expect("half of a sentence")
+    wait_until(lambda: [m["text"] for m in json.loads(bob.run("history", plain, "--json").stdout)] ==
+               ["interrupted", "half of a sentence"])
+
+
+# --- the way between ---
+
+class Between:
+    """A TCP forwarder to the realm's front that may speak TLS to the client and change what the server says."""
+
+    def __init__(self, port, context=None, change=lambda data: data):
+        self.port_behind, self.context, self.change = port, context, change
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        try:
+            if self.context:
+                s = self.context.wrap_socket(s, server_side=True)
+        except OSError:
+            return
+        behind = socket.create_connection(("127.0.0.1", self.port_behind))
+        threading.Thread(target=self.pump, args=(s, behind, lambda data: data), daemon=True).start()
+        self.pump(behind, s, self.change)
+
+    @staticmethod
+    def pump(source, target, change):
+        try:
+            while data := source.recv(65536):
+                target.sendall(change(data))
+        except OSError:
+            pass
+        for s in (source, target):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def between(chat_realm):
+    made = []
+
+    def make(**how):
+        made.append(Between(chat_realm.front.port, **how))
+        return made[-1]
+    yield make
+    for b in made:
+        b.close()
+
+
+def make_certificate(directory, name):
+    key, cert = directory / "key.pem", directory / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context, str(cert)
+
+
+def test_over_tls_the_certificate_is_checked(people, between, tmp_path):
+    plain = room("plain")
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name=plain)
+    context, cert = make_certificate(tmp_path, "localhost")
+    url = f"https://localhost:{between(context=context).port}"
+    alice.run("send", plain, "over TLS", "--url", url, "--ca-file", cert)
+    assert "over TLS" in bob.run("history", plain).stdout
+    # the ticket is there, so nothing but the websocket is asked for
+    r = alice.run("send", plain, "to a stranger", "--url", url, status=1)
+    assert "no connection to the chat" in r.stderr
+    assert "to a stranger" not in bob.run("history", plain).stdout
+
+
+def test_over_tls_the_name_is_checked(people, between, tmp_path):
+    alice, = people.add(1)
+    alice.run("rooms")
+    context, cert = make_certificate(tmp_path, "chat.example.org")
+    url = f"https://localhost:{between(context=context).port}"
+    assert "no connection to the chat" in alice.run("rooms", "--url", url, "--ca-file", cert, status=1).stderr
+
+
+def test_a_server_that_does_not_echo_the_subprotocol_is_left(people, between):
+    alice, = people.add(1)
+    alice.run("rooms")
+
+    def strip(data):
+        return re.sub(rb"(?i)sec-websocket-protocol:[^\r]*\r\n", b"", data)
+    url = f"http://127.0.0.1:{between(change=strip).port}"
+    assert "does not speak kerb.v1" in alice.run("rooms", "--url", url, status=1).stderr
+
+
+def test_a_redirect_is_not_followed(people, between):
+    alice, = people.add(1)
+    alice.run("rooms")
+
+    def redirect(data):
+        if data.startswith(b"HTTP/1.1 101"):
+            return (f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{people.realm.front.port}/chat\r\n"
+                    "Content-Length: 0\r\n\r\n").encode()
+        return data
+    url = f"http://127.0.0.1:{between(change=redirect).port}"
+    assert "no connection to the chat" in alice.run("rooms", "--url", url, status=1).stderr
+
+
+def test_a_changed_record_ends_the_connection(people, between):
+    alice, = people.add(1)
+    alice.run("rooms")
+
+    def flip(data):  # binary frames are records; the first one is the server's handshake
+        if data[:1] == b"\x82":
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        return data
+    url = f"http://127.0.0.1:{between(change=flip).port}"
+    assert "cannot be trusted" in alice.run("rooms", "--url", url, status=1).stderr
+
+
+# --- tickets that end ---
+
+def test_a_long_chat_renews_its_ticket_on_the_same_connection(many_files, tmp_path):
+    brief = config()
+    brief["policy"]["sealed_service_lifetime"] = 63
+    with realm_in(tmp_path / "brief", config=brief) as realm:
+        Front(realm)
+        people = People(realm, tmp_path)
+        alice, bob = people.add(2)
+        open_room(people, alice, bob, name="plain")
+        t = people.chat(alice, "plain")
+        t.expect("plain is open")
+
+        def end_of_ticket():
+            return max(e["end_time"] for e in alice.list()["tickets"] if e["service"] == "chat")
+        first = end_of_ticket()
+        wait_until(lambda: t._read(0.05) and end_of_ticket() > first + 3, timeout=30, what="a fresh ticket")
+        say(t, "still here")
+        assert "trying again" not in t.expect(f"{alice.user.name}:")
+        t.expect("still here")
+        alice.run("logout")
+        say(t, "/quit")
+        assert t.end()[0] == 0
