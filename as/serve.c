@@ -24,12 +24,13 @@ static void carry_on_with_a_decoy(const struct as_env *env, struct as_job *job)
 static enum rc gather(const struct as_env *env, const struct as_profile *profile, struct as_job *job)
 {
     enum etype etype = job->req->profile;
+    bool is_off = !(conf_profiles(env->conf) & PROFILE_BIT(etype)); /* looked up for every name: it takes time */
 
     TRY(name_parse(job->req->login, &job->login));
     if (profile->gather)
         TRY(profile->gather(env, job));
     TRY(as_store_login(job->store, &job->login, etype, &job->found));
-    if (job->found.why == RC_OK && !(conf_profiles(env->conf) & PROFILE_BIT(etype)))
+    if (job->found.why == RC_OK && is_off)
         job->found.why = RC_PROFILE_OFF;
     if (job->found.why == RC_OK && job->found.client.disabled)
         job->found.why = RC_CLIENT_DISABLED;

@@ -122,8 +122,23 @@ struct slice name_slice(const struct name *name)
     return slice_of(name->s, name->n);
 }
 
+/* Of ASCII, which most names are. False: there is more in it. */
+static bool fold_ascii(const struct name *name, char out[NAME_MAX_BYTES])
+{
+    for (size_t i = 0; i < name->n; i++) {
+        if ((unsigned char)name->s[i] >= 0x80)
+            return false;
+        out[i] = (char)(name->s[i] >= 'A' && name->s[i] <= 'Z' ? name->s[i] + ('a' - 'A') : name->s[i]);
+    }
+    return true;
+}
+
 enum rc name_fold(const struct name *name, struct buf *out)
 {
+    char folded[NAME_MAX_BYTES];
+
+    if (fold_ascii(name, folded))
+        return buf_add(out, slice_of(folded, name->n));
     return utf8_map(name_slice(name), UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD, out);
 }
 

@@ -76,13 +76,27 @@ static void make_key(const char *what, struct slice a, struct slice b, uint8_t o
     memcpy(out, digest, GATE_ID);
 }
 
+/* An address is its own key; the last byte tells it from the others, which are hashes. */
+static void network_key(struct slice network, uint8_t out[GATE_ID])
+{
+    memset(out, 0, GATE_ID);
+    if (network.n > GATE_ID - 2) {
+        make_key("network", network, slice_of(NULL, 0), out);
+        return;
+    }
+    memcpy(out, network.p, network.n);
+    out[GATE_ID - 1] = (uint8_t)network.n;
+}
+
 static void try_keys(struct slice principal, const char *address, struct gate_try *t)
 {
     uint8_t v6[16];
     struct slice network = network_of(address, v6);
 
     *t = (struct gate_try){.has_principal = principal.n > 0};
-    make_key("network", network, slice_of(NULL, 0), t->network);
+    network_key(network, t->network);
+    if (!t->has_principal)
+        return;
     make_key("principal", principal, slice_of(NULL, 0), t->principal);
     make_key("familiar", principal, network, t->familiar);
 }

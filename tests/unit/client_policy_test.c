@@ -82,8 +82,8 @@ static void policy__takes(void **state)
                                        "my password is better",
                                        "9f2c81e07ab4",
                                        "1415926535897932",
-                                       "\xC3\xA4"
-                                       "pfel und birnen"};
+                                       ("\xC3\xA4"
+                                        "pfel und birnen")};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(good); i++)

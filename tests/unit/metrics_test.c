@@ -65,14 +65,16 @@ static void metrics__sort_values_into_buckets_that_add_up(void **state)
 static void metrics__have_a_help_and_a_type_for_each_family(void **state)
 {
     AUTO(buf_done) struct buf page = {0};
-    char name[128], last[128] = "";
+    static const char type[] = "# TYPE ";
+    char last[128] = "";
 
     (void)state;
     assert_ok(metrics_text("kerb-test", &page));
     const char *text = buf_cstr(&page);
     for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
-        if (sscanf(line, "# TYPE %127s", name) == 1)
-            (void)snprintf(last, sizeof last, "%s", name);
+        if (strncmp(line, type, sizeof type - 1) == 0)
+            (void)snprintf(last, sizeof last, "%.*s", (int)strcspn(line + sizeof type - 1, " "),
+                           line + sizeof type - 1);
         else if (line[0] != '#')
             assert_int_equal(strncmp(line, last, strlen(last)), 0);
     }

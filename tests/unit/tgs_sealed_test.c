@@ -186,6 +186,7 @@ static void sealed__never_outlives_the_tgt_nor_the_policy(void **state)
         tgt.end = NOW + rows[i].tgt_left_s;
         ask.more = rows[i].more;
         AUTO(json_done) json_t *reply = grant(&chat, TICKET_SERVICE, &t);
+        assert_non_null(reply);
         assert_int_equal(t.end, NOW + rows[i].got_s);
     }
 }
@@ -222,6 +223,7 @@ static void sealed__renews_up_to_renew_till(void **state)
     ask.more = ",\"options\":[\"renew\"]";
     tgt.end = tgt.renew_till = NOW + 1000;
     AUTO(json_done) json_t *reply = grant(&tgs, TICKET_TGT, &t);
+    assert_non_null(reply);
     assert_int_equal(t.end, NOW + 1000);
 
     now_s = NOW + 1000;
