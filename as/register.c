@@ -125,9 +125,10 @@ static enum rc run(struct registration *r)
 static enum rc serve(struct registration *r, struct slice bytes)
 {
     TRY(read_request(bytes, r));
-    TRY(gate_ask(r->env->gate, slice_of(NULL, 0), r->address, r->now_s, &r->attempt));
-    r->store = pool_take(r->env->writers);
-    enum rc rc = run(r);
+    r->store = pool_take(r->env->writers); /* before the gate: see gate_enter() */
+    enum rc rc = gate_ask(r->env->gate, slice_of(NULL, 0), r->address, r->now_s, &r->attempt);
+    if (rc == RC_OK)
+        rc = run(r);
     pool_put(r->env->writers, r->store);
     gate_tell(r->env->gate, &r->attempt, rc, r->now_s);
     return rc;

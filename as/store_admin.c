@@ -76,6 +76,7 @@ enum rc as_replace_keys(struct as_store *s, const struct as_principal *p, const 
 {
     TRY(as_run_on(s, ST_DROP_KEYS, p->row));
     TRY(insert_keys(s, p, p->kvno + 1, keys));
+    TRY(as_drop_resets(s, p->client_id));
     return set_changed(s, p, now_s);
 }
 

@@ -154,6 +154,33 @@ static enum rc drop_code(struct as_store *s, const uint8_t id[ONECODE_ID_LEN])
     return db_run(s->st[ST_CODE_DROP]);
 }
 
+/* A row that does not open is of no use to anybody, and no reason to refuse a password. */
+static bool is_reset_of(const struct as_store *s, sqlite3_stmt *st, const uint8_t client_id[ID_LEN])
+{
+    AUTO(key_done) struct key key = {0};
+    struct as_code code;
+
+    return db_int(st, 1) == AS_CODE_RESET && open_row(s, st, &code, &key) == RC_OK &&
+           memcmp(code.client_id, client_id, ID_LEN) == 0;
+}
+
+enum rc as_drop_resets(struct as_store *s, const uint8_t client_id[ID_LEN])
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_ALL_CODES];
+    uint8_t id[ONECODE_ID_LEN];
+    bool more;
+
+    for (;;) {
+        TRY(db_step(st, &more));
+        if (!more)
+            return RC_OK;
+        if (!is_reset_of(s, st, client_id))
+            continue;
+        memcpy(id, db_blob(st, 0).p, ONECODE_ID_LEN); /* the row that the walk stands on may go */
+        TRY(drop_code(s, id));
+    }
+}
+
 static enum rc use_reset(struct as_store *s, const struct as_code *code, const struct as_keys *keys, int64_t now_s)
 {
     struct as_principal p;

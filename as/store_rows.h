@@ -91,6 +91,9 @@ MUST enum rc as_raise_epoch(struct as_store *s, struct as_principal *p, int64_t 
 MUST enum rc as_feed_append(struct as_store *s, const struct as_feed_item *item, int64_t now_s);
 MUST enum rc as_run_on(struct as_store *s, enum as_statement which, int64_t row);
 
+/* Ends all reset codes for that client: he has a new password. */
+MUST enum rc as_drop_resets(struct as_store *s, const uint8_t client_id[ID_LEN]);
+
 /* Does the row of ST_ALL_CODES that the statement stands on open? */
 MUST enum rc as_code_row_opens(const struct as_store *s, sqlite3_stmt *st);
 

@@ -4,8 +4,10 @@
  */
 #include "client/line.h"
 
+#include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,8 @@
 #define MEMORY_LINES 200
 #define PIECE        4096
 #define COLUMNS      80
+#define CTRL_D       4
+#define REST_MS      200 /* in which the rest of a key must come */
 
 struct line {
     EditLine *el; /* NULL: no terminal */
@@ -34,17 +38,40 @@ static char *get_prompt(EditLine *el)
     return l && l->prompt.n ? (char *)l->prompt.p : (char *)(uintptr_t) "";
 }
 
-/* Ctrl-D ends only on an empty line. */
-static unsigned char on_end(EditLine *el, int ch)
+/* A byte; 0: none came, for a key that libedit takes for the beginning of more (Escape alone). */
+static unsigned char get_byte(bool *ret_end)
+{
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+    unsigned char byte = 0;
+
+    errno = 0;
+    int n = poll(&fd, 1, REST_MS);
+    if (n > 0 && read(STDIN_FILENO, &byte, 1) <= 0)
+        *ret_end = errno != EINTR;
+    return byte;
+}
+
+/* A character. Ctrl-D on an empty line is the end of input. (EL_ADDFN would do it, and leak.) */
+static int get_char(EditLine *el, wchar_t *ret)
 {
     const LineInfo *info = el_line(el);
+    mbstate_t state = {0};
     struct line *l = NULL;
+    size_t used;
 
-    (void)ch;
     (void)el_get(el, EL_CLIENTDATA, &l);
-    if (l && info->lastchar == info->buffer)
-        l->is_end = true;
-    return CC_NORM;
+    do {
+        const char byte = (char)get_byte(&l->is_end);
+        if (byte == CTRL_D && info->lastchar == info->buffer)
+            l->is_end = true;
+        if (l->is_end)
+            return 0;
+        *ret = L'\0';
+        used = mbrtowc(ret, &byte, 1, &state);
+    } while (used == (size_t)-2);
+    if (used == (size_t)-1)
+        *ret = L'?';
+    return 1;
 }
 
 static void use_utf8(void)
@@ -69,8 +96,7 @@ static bool setup(struct line *l)
     (void)el_set(l->el, EL_EDITOR, "emacs");
     (void)el_set(l->el, EL_SIGNAL, 0);
     (void)el_set(l->el, EL_HIST, history, l->history);
-    (void)el_set(l->el, EL_ADDFN, "kerb-end", "end of input on an empty line", on_end);
-    (void)el_set(l->el, EL_BIND, "^D", "kerb-end", NULL);
+    (void)el_wset(l->el, EL_GETCFN, get_char);
     (void)el_set(l->el, EL_UNBUFFERED, 1);
     return true;
 }
@@ -213,7 +239,7 @@ static enum line_state read_key(struct line *l, struct buf *ret)
     int n = 0;
     const char *text = el_gets(l->el, &n);
 
-    if (l->is_end || n < 0)
+    if (l->is_end) /* n is -1 also for a key on an empty line */
         return LINE_END;
     if (text && n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
         return take_typed(l, text, (size_t)n - 1, ret);

@@ -198,6 +198,21 @@ static void guest_list_done(struct guest_list *g)
     buf_done(&g->unknown);
 }
 
+/* Where the user first stands in the list, which he does. */
+static size_t first_of(struct chat_user *const *sorted, size_t n, struct chat_user *user)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (cmp_member_id(&sorted[mid], &user) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 /* Drops what stands twice, keeping the first of each; n log n, since a frame may name thousands. */
 static void drop_duplicates(struct guest_list *g)
 {
@@ -210,12 +225,10 @@ static void drop_duplicates(struct guest_list *g)
     memcpy(sorted, g->users, g->n * sizeof(struct chat_user *));
     qsort(sorted, g->n, sizeof(struct chat_user *), cmp_member_id);
     for (size_t i = 0; i < g->n; i++) {
-        struct chat_user **first = bsearch(&g->users[i], sorted, g->n, sizeof(struct chat_user *), cmp_member_id);
-        while (first > sorted && first[-1] == *first)
-            first--;
-        if (!seen[first - sorted])
+        size_t first = first_of(sorted, g->n, g->users[i]);
+        if (!seen[first])
             g->users[kept++] = g->users[i];
-        seen[first - sorted] = true;
+        seen[first] = true;
     }
     g->n = kept;
     free(sorted);

@@ -39,7 +39,7 @@ struct quota {
     unsigned n;
 };
 
-/* A client address and how many sessions it has. */
+/* A client address, of IPv6 its network, and how many sessions it has. */
 struct address {
     RB_ENTRY(address) in_tree;
     char text[ADDRESS_MAX];
@@ -64,8 +64,9 @@ struct session {
     struct chat_conn *conn; /* NULL: the core does not know it, or no more */
     struct wire_conn *wire;
     struct address *address;
-    struct buf in;  /* pieces of a message that came in several */
-    struct buf out; /* whole frames; from out_at on they are not written yet */
+    char from[ADDRESS_MAX]; /* the whole of it */
+    struct buf in;          /* pieces of a message that came in several */
+    struct buf out;         /* whole frames; from out_at on they are not written yet */
     size_t out_at;
     int64_t life_ms;
     enum life life;

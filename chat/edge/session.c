@@ -4,6 +4,7 @@
  * It is closed by a close frame of our own behind what is queued; the peer's answer, the end of the socket or five
  * seconds end it. libwebsockets would lose the close frame under libuv, or send it before what it holds back.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "chat/edge/internal.h"
@@ -14,7 +15,7 @@ static void log_session(const struct session *s, enum log_level level, const cha
 
     log_begin(&line, level, event);
     log_str(&line, "op_id", s->op_id);
-    log_str(&line, "address", s->address->text);
+    log_str(&line, "address", s->from);
     if (s->wire && wire_conn_name(s->wire).n > 0)
         log_slice(&line, "user", wire_conn_name(s->wire));
     if (reason)
@@ -96,6 +97,7 @@ struct session *session_open(struct edge *e, struct lws *wsi, enum wire_profile 
     if (!s)
         return NULL;
     s->edge = e;
+    (void)snprintf(s->from, sizeof(s->from), "%s", address);
     s->address = address_hold(e, address);
     s->wire = s->address ? wire_conn_new(e->o.wire, profile, address) : NULL;
     if (!s->wire) {
@@ -146,7 +148,7 @@ static void tell_login(const struct session *s, const struct chat_event *ev, boo
     const struct decision d = {
         .event = was_authed ? "reauth" : "login",
         .op_id = s->op_id,
-        .address = s->address->text,
+        .address = s->from,
         .profile = wire_conn_profile(s->wire) == WIRE_SEALED ? ETYPE_AES128_CBC_HS256 : ETYPE_AES128_CBC,
         .client = shown->has_ticket ? name_slice(&shown->client) : slice_of(NULL, 0),
         .service = name_slice(&s->edge->service),
@@ -171,7 +173,7 @@ static void log_refusal(const struct session *s, const struct chat_event *ev, en
         metric_count(COUNT_replays, 1);
     log_begin(&line, LOG_DEBUG, "refused");
     log_str(&line, "op_id", s->op_id);
-    log_str(&line, "address", s->address->text);
+    log_str(&line, "address", s->from);
     if (wire_conn_name(s->wire).n > 0)
         log_slice(&line, "user", wire_conn_name(s->wire));
     log_rc(&line, rc);

@@ -17,7 +17,8 @@
 #define STORE_ENTRIES_MAX 4096 /* saved values of one user: many tiny ones cost far more than their bytes */
 #define STORE_ERASE_MS    1000 /* least time between two truncations of the WAL */
 #define STORE_BUSY_MS     5000 /* patience with another writer (kerbadm) */
-#define STORE_SWEEP_ROWS  500  /* messages of deleted rooms that go in one transaction, between jobs */
+#define STORE_LOADED_MAX  ((size_t)16 * 1024 * 1024) /* bytes of results that wait to be taken */
+#define STORE_SWEEP_ROWS  500 /* messages of deleted rooms that go in one transaction, between jobs */
 
 /* clang-format off */
 #define STORE_SQL_TABLE(X)                                                                                             \
@@ -103,6 +104,7 @@ struct sqlite_store {
     pthread_mutex_t lock;
     pthread_cond_t ready;
     struct chat_job_list queue, done;
+    size_t loaded; /* by the jobs that are done */
     bool is_stopping;
 };
 

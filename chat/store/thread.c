@@ -11,15 +11,38 @@
 #include "chat/store/sqlite.h"
 #include "shared/service/metrics.h"
 
-/* Errors: DB, and the transaction is lost. What is wrong with one job stands in that job. */
-static enum rc do_jobs(struct sqlite_store *s, struct chat_job_list *batch)
+/* What a load has brought into memory. */
+static size_t loaded_by(const struct chat_job *job)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < job->rows_n; i++)
+        n += sizeof(job->rows[i]) + job->rows[i].box.n;
+    for (size_t i = 0; i < job->pairs_n; i++)
+        n += sizeof(job->pairs[i]) + job->pairs[i].key.n + job->pairs[i].value.n;
+    return n;
+}
+
+/*
+ * A batch ends early when its loads fill the memory that they may: the rest is done when those have been taken. Small
+ * requests for much would else let one client fill all memory there is.
+ * Errors: DB, and the transaction is lost. What is wrong with one job stands in that job.
+ */
+static enum rc do_jobs(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
 {
     struct chat_job *job;
+    size_t loaded = 0;
 
-    STAILQ_FOREACH (job, batch, link) {
+    STAILQ_CONCAT(rest, batch);
+    while (loaded < STORE_LOADED_MAX && (job = STAILQ_FIRST(rest)) != NULL) {
+        STAILQ_REMOVE_HEAD(rest, link);
+        STAILQ_INSERT_TAIL(batch, job, link);
         job->rc = store_is_load(job->kind) ? store_load(s, job) : store_write(s, job);
-        if (job->rc == RC_DB)
+        if (job->rc == RC_DB) {
+            STAILQ_CONCAT(batch, rest);
             return RC_DB;
+        }
+        loaded += loaded_by(job);
     }
     return RC_OK;
 }
@@ -48,7 +71,7 @@ static void measure(const struct chat_job_list *batch, int64_t took_us)
     metric_observe(HISTOGRAM_commit_seconds, took_us);
 }
 
-static void do_batch(struct sqlite_store *s, struct chat_job_list *batch)
+static void do_batch(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
 {
     struct chat_job *job;
     bool has_write = false;
@@ -60,7 +83,7 @@ static void do_batch(struct sqlite_store *s, struct chat_job_list *batch)
     const int64_t started_us = clock_monotonic_us();
     enum rc rc = has_write ? db_begin(&s->db) : RC_OK;
     if (rc == RC_OK)
-        rc = do_jobs(s, batch);
+        rc = do_jobs(s, batch, rest);
     if (rc == RC_OK && has_write)
         rc = db_commit(&s->db);
     if (rc != RC_OK && has_write) {
@@ -73,13 +96,19 @@ static void do_batch(struct sqlite_store *s, struct chat_job_list *batch)
     atomic_store(&s->health, (int)rc);
 }
 
+/* With the lock held. */
+static bool may_work(const struct sqlite_store *s)
+{
+    return !STAILQ_EMPTY(&s->queue) && (s->loaded < STORE_LOADED_MAX || s->is_stopping);
+}
+
 /* The wait for jobs ends early when something is to be erased. Called with the lock held. */
 static void wait_for_work(struct sqlite_store *s)
 {
     int64_t due = s->erased_ms + STORE_ERASE_MS;
     struct timespec until = {.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
 
-    while (STAILQ_EMPTY(&s->queue) && !s->is_stopping && !s->may_sweep) {
+    while (!may_work(s) && !s->is_stopping && !s->may_sweep) {
         if (!s->must_erase)
             pthread_cond_wait(&s->ready, &s->lock);
         else if (pthread_cond_timedwait(&s->ready, &s->lock, &until) == ETIMEDOUT)
@@ -91,16 +120,24 @@ static void take_batch(struct sqlite_store *s, struct chat_job_list *batch)
 {
     struct chat_job *job;
 
+    if (!may_work(s))
+        return;
     for (size_t n = 0; n < CHAT_STORE_BATCH_MAX && (job = STAILQ_FIRST(&s->queue)) != NULL; n++) {
         STAILQ_REMOVE_HEAD(&s->queue, link);
         STAILQ_INSERT_TAIL(batch, job, link);
     }
 }
 
-static void give_back(struct sqlite_store *s, struct chat_job_list *batch)
+static void give_back(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
 {
+    const struct chat_job *job;
+
     pthread_mutex_lock(&s->lock);
+    STAILQ_FOREACH (job, batch, link)
+        s->loaded += loaded_by(job);
     STAILQ_CONCAT(&s->done, batch);
+    STAILQ_CONCAT(rest, &s->queue); /* it comes before what was put meanwhile */
+    STAILQ_CONCAT(&s->queue, rest);
     pthread_mutex_unlock(&s->lock);
     s->wake(s->wake_ctx);
 }
@@ -129,7 +166,7 @@ static void tidy(struct sqlite_store *s, bool is_idle)
 static void *run(void *arg)
 {
     struct sqlite_store *s = arg;
-    struct chat_job_list batch = STAILQ_HEAD_INITIALIZER(batch);
+    struct chat_job_list batch = STAILQ_HEAD_INITIALIZER(batch), rest = STAILQ_HEAD_INITIALIZER(rest);
 
     for (;;) {
         pthread_mutex_lock(&s->lock);
@@ -140,8 +177,8 @@ static void *run(void *arg)
         if (is_idle && is_stopping)
             break;
         if (!is_idle) {
-            do_batch(s, &batch);
-            give_back(s, &batch);
+            do_batch(s, &batch, &rest);
+            give_back(s, &batch, &rest);
         }
         tidy(s, is_idle);
     }
@@ -179,7 +216,11 @@ void store_take(struct chat_store *base, struct chat_job_list *ret)
     STAILQ_INIT(ret);
     pthread_mutex_lock(&s->lock);
     STAILQ_CONCAT(ret, &s->done);
+    bool was_full = s->loaded >= STORE_LOADED_MAX;
+    s->loaded = 0;
     pthread_mutex_unlock(&s->lock);
+    if (was_full)
+        pthread_cond_signal(&s->ready);
 }
 
 enum rc store_health(struct chat_store *base)

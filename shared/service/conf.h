@@ -50,7 +50,7 @@
     N(chat, pong_timeout, 20, 1, 3600, "seconds that the pong may take; then close 4004")                              \
     N(chat, connections_max, 20000, 8, 60000, "open connections in all; then close 1013")                              \
     N(chat, connections_per_user_max, 64, 1, 60000, "logged-in connections of one user; then close 4504")              \
-    N(chat, connections_per_address_max, 4096, 1, 60000, "connections of one client address; then close 4504")         \
+    N(chat, connections_per_address_max, 4096, 1, 60000, "connections of one client address, or IPv6 /64; then close 4504")         \
     N(chat, queue_max, 4194304, 65536, 1073741824, "bytes waiting for one slow reader; then close 4003")               \
     N(chat, rooms_max, 100000, 1, 10000000, "rooms in all; bounds the memory")                                         \
     N(chat, rooms_per_user_max, 1000, 1, 100000, "rooms that one user is a member of")                                 \

@@ -55,6 +55,9 @@ void gate_close(struct gate *g); /* flushes; accepts NULL */
  * In:  principal - what the secret belongs to, in its one spelling; empty where nothing is named before it is checked
  *      address - of the client, text
  * Out: ret_try - to be given to gate_done(), for GATE_OPEN
+ *
+ * May wait for tries under way. So whoever enters has all that he will need to get to gate_done() (a handle from a
+ * pool): the one who has it might wait here for him.
  */
 enum gate_verdict gate_enter(struct gate *g, struct slice principal, const char *address, int64_t now_s,
                              struct gate_try *ret_try);

@@ -633,3 +633,38 @@ def test_limit_login_of_a_user_unknown_to_the_realm(realm):
     t = realm.ticket(realm.add_user())
     t.user = User("nobody", "x")
     attempt(realm, t)
+
+
+def test_attack_many_addresses_of_one_ipv6_network(new_realm):
+    realm = new_realm(chat={"connections_per_address_max": 3}, proxy={"trusted": "127.0.0.1"})
+    ticket = realm.ticket(realm.add_user())
+
+    def connect(address):
+        return Chat(realm, ticket, greet=False, headers={"X-Forwarded-For": address})
+    kept = [connect(f"2001:db8:1:2:{i}::{i}") for i in range(1, 4)]
+    assert connect("2001:db8:1:2:ffff::1").closed() == 4504
+    other = connect("2001:db8:1:3::1")
+    other.send_plain(ticket.login_frame())
+    other.expect("handshake")
+    line = next(x for x in realm.daemons["chat"].find(event="login"))
+    assert line["address"] == "2001:db8:1:3::1"
+    assert len(kept) == 3
+
+
+# --- what one client may make the server hold ---
+
+def peak_rss(process):
+    with open(f"/proc/{process.pid}/status") as f:
+        return int(next(line for line in f if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+def test_attack_asking_for_everything_he_has_stored_a_thousand_times(new_realm):
+    realm = new_realm()
+    c = realm.chat(realm.add_user(), extensions=True)
+    for i in range(20):
+        c.send("save_data", key=f"k{i}", data="x" * 48000, id=f"s{i}")
+        c.expect("ack", id=f"s{i}")
+    before = peak_rss(realm.daemons["chat"])
+    c.send_many([c.seal("get_data", id=str(i)) for i in range(1000)])
+    c.expect(id="999", timeout=60)
+    assert peak_rss(realm.daemons["chat"]) - before < 100 << 20

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import ssl
 import subprocess
@@ -533,3 +534,36 @@ def test_a_long_chat_renews_its_ticket_on_the_same_connection(many_files, tmp_pa
         alice.run("logout")
         say(t, "/quit")
         assert t.end()[0] == 0
+
+
+# --- keys ---
+
+def test_keys_edit_the_line_and_none_of_them_stops_the_rest(people):
+    plain = room("plain")
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name=plain)
+    t = people.chat(alice, plain)
+    t.expect("is open")
+    t.type("grün 你好 x")
+    t.expect("x")
+    t.type("\x7f\x7f!\r")  # backspace
+    t.expect(f"{alice.user.name}:")
+    t.expect("grün 你好!")
+    t.type("\x7f")  # on an empty line
+    t.type("\x1b")  # Escape alone: libedit waits for the rest of a key
+    time.sleep(0.5)
+    bob.run("send", plain, "still shown")
+    t.expect("still shown")
+    t.type("\x1b[A\r")  # the line before, once more
+    t.expect("grün 你好!")
+    wait_until(lambda: len(json.loads(bob.run("history", plain, "--json").stdout)) == 3)
+    t.type("\x04")
+    assert t.end()[0] == 0
+
+
+def test_a_signal_gives_the_terminal_back(people):
+    alice, = people.add(1)
+    t = people.chat(alice)
+    t.expect("> ")
+    os.kill(t.pid, signal.SIGTERM)
+    assert t.end()[0] == 0

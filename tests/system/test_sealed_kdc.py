@@ -93,6 +93,7 @@ def test_attack_cookie_used_again(realm, alice, asked):
     assert post_as(realm, request).status == 200
     again = asks_again(post_as(realm, request), asked.offer)
     asks_again(asked.post(), asked.offer)  # the used cookie under a proof of its own
+    asks_again(asked.post(key=os.urandom(32)), asked.offer)  # and a wrong one: no try at a password
     assert asked.post(cookie=again["cookie"]).status == 200
 
 

@@ -1,6 +1,9 @@
 /* Registration: with and without a code, and every way to be refused. */
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include "as/register.h"
 #include "tests/unit/as_world.h"
 
@@ -314,6 +317,43 @@ static void requests__that_are_not_whole_are_refused(void **state)
     assert_rc(post_it(), RC_MALFORMED);
 }
 
+/*
+ * Who changes a password asks the gate with the one writer in his hands. So whoever has a place at the gate must never
+ * wait for the writer: the two would wait for each other for ever.
+ */
+static void *register_in_thread(void *arg)
+{
+    (void)arg;
+    assert_rc(post_it(), RC_OK);
+    return NULL;
+}
+
+static void request__that_waits_for_the_writer_holds_no_place_at_the_gate(void **state)
+{
+    const struct gate_limits limits = {.principal_free = 1,
+                                       .principal_hold_s = 1,
+                                       .network_free = 1, /* one place */
+                                       .network_window_s = 60,
+                                       .forget_s = 60};
+    struct gate_try attempt;
+    pthread_t thread;
+
+    (void)state;
+    realm_takes("open");
+    assert_ok(gate_open(&limits, NULL, NOW, &env.gate));
+    struct as_store *held = pool_take(&writers);
+    assert_int_equal(pthread_create(&thread, NULL, register_in_thread, NULL), 0);
+    (void)usleep(100000);
+    (void)alarm(5);
+    assert_rc(gate_ask(env.gate, slice_text("alice"), "192.0.2.7", NOW, &attempt), RC_OK);
+    gate_tell(env.gate, &attempt, RC_OK, NOW);
+    pool_put(&writers, held);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)alarm(0);
+    gate_close(env.gate);
+    env.gate = NULL;
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -331,6 +371,7 @@ int main(void)
         TEST(keys__must_be_sealed_under_the_code_for_that_name_and_body),
         TEST(keys__keep_the_policy),
         TEST(requests__that_are_not_whole_are_refused),
+        TEST(request__that_waits_for_the_writer_holds_no_place_at_the_gate),
     };
     state_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);

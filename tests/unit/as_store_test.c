@@ -677,16 +677,40 @@ static void reset_code__is_for_that_user_alone(void **state)
     assert_rc(as_store_code_make(store, AS_CODE_RESET, &nobody, 1000, &code), RC_NO_CLIENT);
     assert_rc(as_store_code_make(store, AS_CODE_REGISTER, &alice, 1000, &code), RC_EXISTS);
     assert_ok(as_store_code_make(store, AS_CODE_RESET, &alice, 1000, &code));
-    assert_ok(as_store_code_make(store, AS_CODE_RESET, &alice, 1000, &stale));
     assert_rc(use_code(&code, "bob", 1001), RC_NOT_FOUND);
     assert_ok(use_code(&code, "alice", 1001));
     assert_int_equal(found("alice").kvno, 2);
     assert_int_equal(found("alice").epoch, 1); /* whoever had tickets has none now */
 
+    assert_ok(as_store_code_make(store, AS_CODE_RESET, &alice, 1000, &stale));
     assert_ok(as_store_delete(store, &alice, 1002));
     assert_rc(use_code(&stale, "alice", 1003), RC_NO_CLIENT);
     add_keys("alice", &keys); /* somebody else, later */
     assert_rc(use_code(&stale, "alice", 1003), RC_NOT_FOUND);
+}
+
+/* Whoever got hold of one cannot take the account from its owner, who has set a password since. */
+static void reset_code__ends_with_the_next_password(void **state)
+{
+    struct as_keys keys = both_keys(200000);
+    struct name alice = named("alice"), bob = named("bob");
+    struct onecode first, second, third, bobs, invitation;
+    const struct as_rekey change = {.keys = &keys};
+
+    (void)state;
+    add_keys("alice", &keys);
+    add_keys("bob", &keys);
+    assert_ok(as_store_code_make(store, AS_CODE_RESET, &alice, 1000, &first));
+    assert_ok(as_store_code_make(store, AS_CODE_RESET, &alice, 1000, &second));
+    assert_ok(as_store_code_make(store, AS_CODE_RESET, &bob, 1000, &bobs));
+    assert_ok(as_store_code_make(store, AS_CODE_REGISTER, NULL, 1000, &invitation));
+    assert_ok(use_code(&second, "alice", 1001));
+    assert_rc(use_code(&first, "alice", 1002), RC_NOT_FOUND);
+    assert_ok(as_store_code_make(store, AS_CODE_RESET, &alice, 1002, &third));
+    assert_ok(as_store_rekey(store, &alice, &change, 1003));
+    assert_rc(use_code(&third, "alice", 1004), RC_NOT_FOUND);
+    assert_ok(use_code(&bobs, "bob", 1004));
+    assert_ok(use_code(&invitation, "carol", 1004));
 }
 
 static void first_admin_code__makes_an_administrator(void **state)
@@ -863,6 +887,7 @@ int main(void)
         TEST(open__brings_a_file_of_the_first_schema_up_to_date),
         TEST(invitation__makes_one_user_within_an_hour),
         TEST(reset_code__is_for_that_user_alone),
+        TEST(reset_code__ends_with_the_next_password),
         TEST(first_admin_code__makes_an_administrator),
         TEST(code_row__does_not_open_as_another_kind_or_code),
         TEST(feed__tells_every_epoch_that_was_raised),

@@ -354,6 +354,42 @@ static void store__gives_jobs_back_in_order(void **state)
     }
 }
 
+static void load__of_much_waits_until_the_last_one_is_taken(void **state)
+{
+    enum { N = 64, SIZE = 1024 * 1024 };
+    struct bench *b = *state;
+    AUTO(buf_done) struct buf value = {0};
+    struct chat_job_list some;
+    struct chat_job *job;
+    size_t back = 0;
+
+    people(b);
+    assert_ok(buf_reserve(&value, SIZE));
+    memset(value.p, 'x', SIZE - 1);
+    value.p[SIZE - 1] = 0;
+    job = data_job(JOB_SAVE_DATA, 'a', "much", (const char *)value.p);
+    job->data_max = 2 * SIZE;
+    assert_ok(result(b, job));
+    for (size_t i = 0; i < N; i++)
+        b->store->ops->put(b->store, data_job(JOB_LOAD_DATA, 'a', "much", ""));
+    while (back < N) {
+        size_t n = 0;
+        assert_int_equal(sem_wait(&b->woken), 0);
+        usleep(50000); /* what it does meanwhile must not add up */
+        b->store->ops->take(b->store, &some);
+        while ((job = STAILQ_FIRST(&some)) != NULL) {
+            STAILQ_REMOVE_HEAD(&some, link);
+            assert_rc(job->rc, RC_OK);
+            assert_int_equal(job->pairs_n, 1);
+            chat_job_free(job);
+            n++;
+        }
+        assert_true(n <= 2 * STORE_LOADED_MAX / SIZE);
+        back += n;
+    }
+    assert_int_equal(back, N);
+}
+
 static void history__is_the_newest_oldest_first(void **state)
 {
     struct bench *b = *state;
@@ -829,6 +865,7 @@ int main(void)
         TEST(history__is_the_newest_oldest_first),
         TEST(history__is_bounded_in_bytes_and_never_empty),
         TEST(load__sees_what_was_written_before_it),
+        TEST(load__of_much_waits_until_the_last_one_is_taken),
         TEST(share__waits_until_it_is_dropped),
         TEST(share__is_erased_from_the_files),
         TEST(share__and_value_lie_sealed),

@@ -151,6 +151,29 @@ static void gate__forgets_after_a_while(void **state)
     gate_close(g);
 }
 
+static void gate__counts_from_now_when_the_clock_was_set_back(void **state)
+{
+    const int64_t wrong_year_s = 1000 + (int64_t)365 * 86400;
+
+    (void)state;
+    struct gate *g = fresh(NULL);
+    fail_times(g, "alice", HOME, limits.principal_free, wrong_year_s);
+    assert_int_equal(attempt(g, "alice", HOME, true, 1000), GATE_HELD);
+    assert_int_equal(attempt(g, "alice", HOME, true, 1000 + limits.principal_hold_s), GATE_OPEN);
+    gate_close(g);
+}
+
+static void gate__takes_mapped_addresses_for_what_they_are(void **state)
+{
+    (void)state;
+    struct gate *g = fresh(NULL);
+    assert_int_equal(attempt(g, "alice", "::ffff:192.0.2.1", true, 1000), GATE_OPEN);
+    fail_times(g, "alice", OTHER, limits.principal_free, 1000);
+    assert_int_equal(attempt(g, "alice", "192.0.2.1", true, 1000), GATE_OPEN);
+    assert_int_equal(attempt(g, "alice", "::ffff:203.0.113.9", true, 1000), GATE_HELD);
+    gate_close(g);
+}
+
 static off_t file_size(const char *path)
 {
     struct stat st;
@@ -272,6 +295,8 @@ int main(void)
         cmocka_unit_test(gate__gives_back_a_try_that_was_neither_right_nor_wrong),
         cmocka_unit_test(gate__unlocks),
         cmocka_unit_test(gate__forgets_after_a_while),
+        cmocka_unit_test(gate__counts_from_now_when_the_clock_was_set_back),
+        cmocka_unit_test(gate__takes_mapped_addresses_for_what_they_are),
         cmocka_unit_test(gate__remembers_over_a_kill_and_writes_nothing_for_successes),
         cmocka_unit_test(gate__keeps_familiar_networks_over_an_orderly_stop),
         cmocka_unit_test(gate__bounds_its_buckets),
