@@ -130,7 +130,8 @@ static enum rc serve(struct registration *r, struct slice bytes)
     if (rc == RC_OK)
         rc = run(r);
     pool_put(r->env->writers, r->store);
-    gate_tell(r->env->gate, &r->attempt, rc, r->now_s);
+    /* An account made without a code counts like a wrong try of its network: nothing else would bound them. */
+    gate_tell(r->env->gate, &r->attempt, rc == RC_OK && !r->has_code ? RC_BAD_CODE : rc, r->now_s);
     return rc;
 }
 

@@ -198,7 +198,8 @@ void life_tick(struct edge *e);     /* once a second */
 int news_init(struct edge *e); /* as uv_async_init */
 MUST enum rc news_start(struct edge *e);
 void news_stop(struct edge *e);
-void news_job_done(struct edge *e, const struct chat_job *job);
+void news_job_made(struct edge *e, enum chat_job_kind kind);
+void news_job_done(struct edge *e, enum chat_job_kind kind, enum rc rc);
 
 /* drain.c */
 void drain_begin(struct edge *e);

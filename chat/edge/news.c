@@ -20,6 +20,7 @@ struct news {
     int64_t seq;
     bool is_taken, is_over, is_ending;
     enum rc rc;
+    size_t raises_n; /* epochs that the store is being told: only behind all of them the feed counts as heard */
 };
 
 /* --- the feed's thread --- */
@@ -91,6 +92,31 @@ static enum rc do_item(struct edge *e, const struct feed_item *item)
     return RC_OK;
 }
 
+/* The feed's thread goes on; where news->rc is not OK, it asks for the same again. */
+static void answer(struct edge *e)
+{
+    struct news *news = e->news;
+
+    pthread_mutex_lock(&news->lock);
+    bool is_good = news->rc == RC_OK;
+    news->is_over = true;
+    pthread_cond_signal(&news->done);
+    pthread_mutex_unlock(&news->lock);
+    if (e->must_end && is_good)
+        drain_begin(e);
+}
+
+/* All that was said is stored, so the position may be: else a crash would lose what lies before it. */
+static void say_heard(struct edge *e)
+{
+    struct chat_event ev = {.kind = CHAT_HEARD, .feed_seq = (uint64_t)e->news->seq};
+
+    if (e->news->rc == RC_OK)
+        edge_step(e, &ev);
+    else
+        answer(e);
+}
+
 static void heard(uv_async_t *handle)
 {
     struct edge *e = handle->data;
@@ -109,26 +135,28 @@ static void heard(uv_async_t *handle)
             news->rc = rc;
         }
     }
-    struct chat_event ev = {.kind = CHAT_HEARD, .feed_seq = (uint64_t)news->seq};
-    edge_step(e, &ev);
+    if (news->raises_n == 0)
+        say_heard(e);
 }
 
-void news_job_done(struct edge *e, const struct chat_job *job)
+void news_job_made(struct edge *e, enum chat_job_kind kind)
+{
+    if (e->news && kind == JOB_RAISE_EPOCH)
+        e->news->raises_n++;
+}
+
+void news_job_done(struct edge *e, enum chat_job_kind kind, enum rc rc)
 {
     struct news *news = e->news;
 
-    if (!news || (job->kind != JOB_RAISE_EPOCH && job->kind != JOB_HEARD))
+    if (!news || (kind != JOB_RAISE_EPOCH && kind != JOB_HEARD))
         return;
-    pthread_mutex_lock(&news->lock);
-    if (job->rc != RC_OK)
-        news->rc = job->rc;
-    if (job->kind == JOB_HEARD) {
-        news->is_over = true;
-        pthread_cond_signal(&news->done);
-    }
-    pthread_mutex_unlock(&news->lock);
-    if (e->must_end && job->kind == JOB_HEARD && job->rc == RC_OK)
-        drain_begin(e);
+    if (rc != RC_OK)
+        news->rc = rc;
+    if (kind == JOB_HEARD)
+        answer(e);
+    else if (--news->raises_n == 0)
+        say_heard(e);
 }
 
 enum rc news_start(struct edge *e)

@@ -43,6 +43,7 @@ static void carry_out(struct edge *e, const struct chat_action *a)
     case ACT_JOB:
         e->jobs_n++;
         e->is_reading_paused = e->is_reading_paused || e->jobs_n > JOBS_MAX;
+        news_job_made(e, a->job->kind);
         e->o.store->ops->put(e->o.store, a->job);
         break;
     }
@@ -101,8 +102,10 @@ void edge_take_jobs(struct edge *e)
         STAILQ_REMOVE_HEAD(&done, link);
         struct chat_event ev = {.kind = CHAT_DONE, .job = job};
         e->jobs_n--;
-        news_job_done(e, job);
+        enum chat_job_kind kind = job->kind;
+        enum rc rc = job->rc;
         edge_step(e, &ev);
+        news_job_done(e, kind, rc);
     }
     if (e->is_reading_paused && e->jobs_n < JOBS_MAX / 2) {
         e->is_reading_paused = false;

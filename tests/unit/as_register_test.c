@@ -354,11 +354,29 @@ static void request__that_waits_for_the_writer_holds_no_place_at_the_gate(void *
     env.gate = NULL;
 }
 
+static void open_realm__takes_so_many_of_one_network(void **state)
+{
+    const struct gate_limits limits = {
+        .principal_free = 1, .principal_hold_s = 1, .network_free = 2, .network_window_s = 60, .forget_s = 60};
+
+    (void)state;
+    realm_takes("open");
+    assert_ok(gate_open(&limits, NULL, NOW, &env.gate));
+    assert_rc(post_it(), RC_OK);
+    ask.name = "second";
+    assert_rc(post_it(), RC_OK);
+    ask.name = "third";
+    assert_rc(post_it(), RC_FLOODED);
+    gate_close(env.gate);
+    env.gate = NULL;
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(open_realm__takes_everybody),
+        TEST(open_realm__takes_so_many_of_one_network),
         TEST(closed_realm__takes_nobody),
         TEST(invitation__makes_one_account),
         TEST(invitation__for_a_name_is_for_no_other),
