@@ -337,16 +337,23 @@ def test_share_comes_again_until_a_ping_behind_it_was_answered(realm):
     room = "again-" + a.name
     ca.new_room(room, 2, [a, b])
     shares = []
-    for n in range(2):
+    for _ in range(2):
         t = realm.ticket(b)
         with RawSocket(realm.chat_addr) as s:
             s.send(frame(json.dumps(t.login_frame()).encode()))
-            while len(shares) <= n:
+            asked, number = False, None
+            while number is None or not asked:
                 opcode, payload = s.read()
-                if opcode == 1:
-                    f = classic.open_box(t.key, payload.decode())
-                    if f["type"] == "new_room":
-                        shares.append(f["secret"])
+                f = classic.open_box(t.key, payload.decode()) if opcode == 1 else {}
+                if f.get("type") == "new_room":
+                    shares.append(f["secret"])
+                elif opcode == 9 and payload.isdigit():
+                    number = int(payload)
+                    for other in (b"0", b"%d" % (number - 1), b"x"):  # answers, but not to this ping
+                        s.send(frame(other, opcode=10))
+                    s.send(frame(classic.seal(t.key, {"type": "get_data", "timestamp": classic.stamp()}).encode()))
+                elif f.get("type") == "data":
+                    asked = True
     cb = realm.chat(b)
     shares.append(cb.expect("new_room", room=room)["secret"])
     assert len(set(shares)) == 1 and shares[0].startswith("2-")
