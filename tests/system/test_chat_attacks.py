@@ -12,7 +12,7 @@ from kerbtest.chat import Chat
 from kerbtest.envelope import b64url, from_b64url, with_times
 from kerbtest.kdc import ServiceTicket
 from kerbtest.rawws import RawSocket, frame
-from kerbtest.realm import User, wait_until
+from kerbtest.realm import User, environment, wait_until
 
 
 def rid():
@@ -659,7 +659,9 @@ def peak_rss(process):
 
 
 def test_attack_asking_for_everything_he_has_stored_a_thousand_times(new_realm):
-    realm = new_realm()
+    realm = new_realm(start=False)
+    options = environment()["ASAN_OPTIONS"] + ":quarantine_size_mb=4"  # freed memory is to be given back, there too
+    realm.start(env=environment(ASAN_OPTIONS=options))
     c = realm.chat(realm.add_user(), extensions=True)
     for i in range(20):
         c.send("save_data", key=f"k{i}", data="x" * 48000, id=f"s{i}")
