@@ -168,13 +168,21 @@ static bool matches(const struct admin *a, const json_t *line)
     return !since || strcmp(text_of(line, "time"), since) >= 0;
 }
 
-/* Names come from outside: in ASCII a terminal obeys none of them. */
+/* Jansson's ASCII leaves DEL as it is. */
+static enum rc put_ascii(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        TRY(*text == 0x7F ? buf_text(out, "\\u007f") : buf_byte(out, (uint8_t)*text));
+    return buf_byte(out, '\n');
+}
+
+/* Names come from outside: in ASCII without controls a terminal obeys none of them. */
 static enum rc print_line(struct admin *a, const json_t *line)
 {
     AUTO(buf_done) struct buf out = {0};
     char *text = json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII);
 
-    enum rc rc = text ? buf_printf(&out, "%s\n", text) : RC_NO_MEMORY;
+    enum rc rc = text ? put_ascii(&out, text) : RC_NO_MEMORY;
     free(text);
     TRY(rc);
     return admin_print(a, &out);
