@@ -215,10 +215,7 @@ int main(int argc, char **argv)
         return 0;
     if (args.unseal)
         (void)snprintf(d.conf.chat_master, sizeof d.conf.chat_master, "shares");
-    log_setup("kerb-chat", level);
-    if (!crypto_keys_are_locked())
-        log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");
-    rc = lifecycle_block_signals();
+    rc = lifecycle_begin("kerb-chat", level);
     if (rc != RC_OK)
         return fail("signals", rc_text(rc));
     return finish(&d, serve(&d));

@@ -357,10 +357,7 @@ int main(int argc, char **argv)
         return 0;
     if (args.unseal)
         (void)snprintf(d.conf.tgs_master, sizeof d.conf.tgs_master, "shares");
-    log_setup("kerb-tgs", level);
-    if (!crypto_keys_are_locked())
-        log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");
-    rc = lifecycle_block_signals();
+    rc = lifecycle_begin("kerb-tgs", level);
     if (rc != RC_OK)
         return fail("signals", rc_text(rc));
     d.env.conf = &d.conf;

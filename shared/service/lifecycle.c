@@ -84,6 +84,14 @@ enum rc lifecycle_block_signals(void)
     return pthread_sigmask(SIG_BLOCK, &set, NULL) == 0 ? RC_OK : RC_IO;
 }
 
+enum rc lifecycle_begin(const char *daemon, enum log_level level)
+{
+    log_setup(daemon, level);
+    if (!crypto_keys_are_locked())
+        log_note(LOG_WARN, "memory", "keys are not locked into memory: raise the limit of locked memory");
+    return lifecycle_block_signals();
+}
+
 static struct timespec from_ms(int64_t ms)
 {
     return (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};

@@ -6,12 +6,16 @@
 #define KERB_SERVICE_LIFECYCLE_H
 
 #include "shared/base/text.h"
+#include "shared/service/log.h"
 
 /* First thing in main: umask 077, no core dumps, not ptraceable, SIGPIPE ignored, JSON and crypto set up. */
 MUST enum rc lifecycle_setup(void);
 
 /* Blocks SIGTERM, SIGINT and SIGHUP for this thread and all that it starts: call before any thread. */
 MUST enum rc lifecycle_block_signals(void);
+
+/* Before any thread: the log, a warning where keys may be swapped out, signals as by lifecycle_block_signals. */
+MUST enum rc lifecycle_begin(const char *daemon, enum log_level level);
 
 /* Waits until the wall clock shows a later second than start_s (PROTOCOL.md section 1, Restart). */
 void lifecycle_wait_second(int64_t start_s);
