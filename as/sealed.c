@@ -45,7 +45,7 @@ static enum rc open_proof(const struct as_env *env, struct as_job *job)
 
     TRY(envelope_context((struct slice[]){job->req->sealed.body, job->req->sealed.cookie}, 2, &context));
     struct envelope_aad aad = aad_of(env, job, buf_slice(&context));
-    TRY(sealed_open(&job->found.key, LABEL_AS_PREAUTH, &aad, job->req->sealed.preauth, &job->proof));
+    TRY(sealed_open_under(&job->found.secret.proof, &aad, job->req->sealed.preauth, &job->proof));
     TRY(sealed_bytes(job->proof, "nonce", nonce, sizeof nonce));
     TRY(json_get_int(job->proof, "time", &job->stamp_s)); /* it must be there; what it says is measured only */
     if (!json_is_array(json_object_get(job->proof, "etypes_seen")))
@@ -155,7 +155,7 @@ static enum rc reply(const struct as_env *env, const struct as_job *job, struct 
     TRY(write_reply(env, job, ticket, &text));
     TRY(envelope_context(&job->req->sealed.request, 1, &context));
     struct envelope_aad aad = aad_of(env, job, buf_slice(&context));
-    TRY(sealed_reply(&job->found.key, LABEL_AS_REPLY, &aad, buf_slice(&text), &body));
+    TRY(sealed_reply_under(&job->found.secret.reply, &aad, buf_slice(&text), &body));
     ret->body = buf_take(&body);
     return RC_OK;
 }

@@ -17,7 +17,7 @@ static void job_done(struct as_job *job)
 
 static void carry_on_with_a_decoy(const struct as_env *env, struct as_job *job)
 {
-    job->found.key = job->req->profile == ETYPE_AES128_CBC ? env->decoy : env->sealed_decoy;
+    job->found.secret = job->req->profile == ETYPE_AES128_CBC ? env->decoy : env->sealed_decoy;
 }
 
 /* Reads the client and its key. A client that may not log in is carried on with a key that nobody has. */
@@ -57,7 +57,7 @@ enum rc as_gate_lets_in(const struct as_env *env, struct as_job *job)
 
 static enum rc open_proof(struct as_job *job)
 {
-    TRY(box_open(job->found.key.bytes, job->req->encrypted, &job->text, job->replay));
+    TRY(box_open(job->found.secret.key.bytes, job->req->encrypted, &job->text, job->replay));
     TRY(json_parse_object(buf_slice(&job->text), JSON_DEPTH_HTTP, &job->proof));
     TRY(json_get_text(job->proof, "tgs_name", &job->tgs_name));
     return json_get_time(job->proof, "timestamp", &job->stamp_s);
@@ -144,7 +144,7 @@ static enum rc reply(const struct as_env *env, const struct as_job *job, struct 
 
     (void)env;
     TRY(write_reply(&job->tgt, ticket, &text));
-    TRY(box_seal(job->found.key.bytes, buf_slice(&text), &box));
+    TRY(box_seal(job->found.secret.key.bytes, buf_slice(&text), &box));
     ret->body = buf_take(&box);
     return RC_OK;
 }
@@ -234,14 +234,15 @@ enum rc as_serve(const struct as_env *env, const struct as_req *req, struct as_r
 
 enum rc as_env_open(struct as_env *env)
 {
-    TRY(key_random(ETYPE_AES128_CBC, 0, 0, &env->decoy));
-    TRY(key_random(ETYPE_AES128_CBC_HS256, 0, 0, &env->sealed_decoy));
+    TRY(key_random(ETYPE_AES128_CBC, 0, 0, &env->decoy.key));
+    TRY(key_random(ETYPE_AES128_CBC_HS256, 0, 0, &env->sealed_decoy.key));
+    TRY(as_secret_derive(&env->sealed_decoy));
     return cookie_jar_open(&env->cookies, env->ticks());
 }
 
 void as_env_close(struct as_env *env)
 {
     cookie_jar_close(&env->cookies);
-    key_done(&env->sealed_decoy);
-    key_done(&env->decoy);
+    wipe(&env->sealed_decoy, sizeof env->sealed_decoy);
+    wipe(&env->decoy, sizeof env->decoy);
 }

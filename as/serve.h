@@ -52,10 +52,10 @@ struct as_env {
     struct gate *gate;    /* NULL: none */
     struct pool *writers; /* of one struct as_store that may write */
     struct cookie_jar cookies;
-    struct ap *changepw, *admin;    /* NULL: as.keytab lacks their key */
-    struct key decoy, sealed_decoy; /* what the proof of a client who may not log in is tried with: random */
-    int64_t (*clock)(void);         /* Unix seconds */
-    int64_t (*ticks)(void);         /* seconds that never go back */
+    struct ap *changepw, *admin;          /* NULL: as.keytab lacks their key */
+    struct as_secret decoy, sealed_decoy; /* what the proof of one who may not log in is tried with: random */
+    int64_t (*clock)(void);               /* Unix seconds */
+    int64_t (*ticks)(void);               /* seconds that never go back */
     as_audit *audit;
     void *audit_ctx;
     void (*unlock)(void *ctx, const struct name *user); /* forgets wrong passwords; NULL: nothing counts them */

@@ -66,9 +66,8 @@ static const char *const statements[ST_COUNT] = {
                  " WHERE p.id = coalesce((SELECT o.principal FROM principal_key o WHERE o.etype = ?2 AND o.principal ="
                  " coalesce((SELECT id FROM principal WHERE name = ?1), 0)), 0)"
                  " ORDER BY k.kvno DESC LIMIT 1",
-    [ST_PICK] = "SELECT iterations FROM principal_key WHERE spot = coalesce("
-                "(SELECT min(spot) FROM principal_key WHERE spot >= ?1),"
-                " (SELECT min(spot) FROM principal_key WHERE spot IS NOT NULL)) LIMIT 1",
+    [ST_PICK] = "SELECT iterations FROM principal_key WHERE spot >= ?1 ORDER BY spot LIMIT 1",
+    [ST_PICK_FIRST] = "SELECT iterations FROM principal_key WHERE spot IS NOT NULL ORDER BY spot LIMIT 1",
     [ST_FIND] = "SELECT " PRINCIPAL_COLUMNS ", " KEY_SUMMARY " FROM principal p WHERE p.name = ?1 AND p.id > 0",
     [ST_EACH] = "SELECT " PRINCIPAL_COLUMNS ", " KEY_SUMMARY " FROM principal p WHERE p.id > 0 ORDER BY p.name",
     [ST_LIST] = "SELECT " PRINCIPAL_COLUMNS ", " KEY_SUMMARY " FROM principal p WHERE p.id > 0 AND p.name > ?1"
@@ -101,7 +100,6 @@ static const char *const statements[ST_COUNT] = {
     [ST_FEED_PURGE] = "DELETE FROM feed WHERE seq IN (SELECT seq FROM feed ORDER BY seq LIMIT 100) AND time_s < ?1",
     [ST_FEED_NEWEST] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'feed'), 0)",
     [ST_FEED] = "SELECT seq, time_s, kind, client_id, number, text FROM feed WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-    [ST_DATA_VERSION] = "PRAGMA data_version",
     [ST_ALL_KEYS] = "SELECT " PRINCIPAL_COLUMNS ", k.kvno, k.sealed, k.etype, k.iterations, k.spot"
                     " FROM principal_key k LEFT JOIN principal p ON p.id = k.principal",
     [ST_ALL_TGS_KEYS] = "SELECT kvno, sealed FROM tgs_key",
@@ -116,7 +114,8 @@ static enum rc check_decoy(struct as_store *s)
 
     TRY(as_store_login(s, &none, ETYPE_AES128_CBC, &login));
     TRY(as_store_login(s, &none, ETYPE_AES128_CBC_HS256, &login));
-    return hkdf_sha256(key_slice(&login.key), slice_text(""), slice_text("kerb1 fake salt"), s->fake, sizeof s->fake);
+    return hkdf_sha256(key_slice(&login.secret.key), slice_text(""), slice_text("kerb1 fake salt"), s->fake,
+                       sizeof s->fake);
 }
 
 static enum rc open_parts(struct as_store *s, const struct conf *conf, enum db_mode mode)
@@ -127,6 +126,9 @@ static enum rc open_parts(struct as_store *s, const struct conf *conf, enum db_m
     TRY(conf_path(conf, "as", &dir));
     TRY(conf_path(conf, "as/as.db", &file));
     s->iterations = (uint32_t)conf->policy_pbkdf2_iterations;
+    s->recent = recent_new();
+    if (!s->recent)
+        return RC_NO_MEMORY;
     TRY(dir_check_private(dir));
     TRY(master_of(conf, "as", &s->master));
     TRY(db_open(file, &schema, mode, &s->db));
@@ -157,6 +159,7 @@ void as_store_close(struct as_store *s)
         return;
     db_close(&s->db);
     master_free(s->master);
+    recent_free(s->recent);
     wipe(s, sizeof *s);
     free(s);
 }
@@ -276,30 +279,56 @@ void as_login_done(struct as_login *login)
     wipe(login, sizeof *login);
 }
 
+enum rc as_secret_derive(struct as_secret *s)
+{
+    static const enum label labels[2] = {LABEL_AS_PREAUTH, LABEL_AS_REPLY};
+    struct envelope_key pair[2];
+
+    TRY(envelope_derive_pair(&s->key, labels, pair));
+    s->proof = pair[0];
+    s->reply = pair[1];
+    wipe(pair, sizeof pair);
+    return RC_OK;
+}
+
 void as_keys_done(struct as_keys *keys)
 {
     wipe(keys, sizeof *keys);
 }
 
-/* What an unknown name is told: a salt from its name, and iterations of a user whom its name picks. */
-static enum rc make_up_params(struct as_store *s, const struct name *name, struct userkey_params *ret)
+/* The iterations of the key that stands behind a spot, the first one behind the last. */
+static enum rc pick_iterations(struct as_store *s, struct slice spot, uint32_t *ret)
 {
-    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_PICK];
-    uint8_t digest[SHA256_LEN];
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_PICK], *first = s->st[ST_PICK_FIRST];
     bool found;
 
-    TRY(hmac_sha256(SLICE(s->fake), name_slice(name), digest));
-    memcpy(ret->salt, digest, USERKEY_SALT);
-    TRY(db_bind_blob(st, 1, slice_of(digest + USERKEY_SALT, ID_LEN)));
+    TRY(db_bind_blob(st, 1, spot));
     TRY(db_step(st, &found));
-    ret->iterations = found ? (uint32_t)db_int(st, 0) : s->iterations;
+    if (found) {
+        *ret = (uint32_t)db_int(st, 0);
+        return RC_OK;
+    }
+    TRY(db_step(first, &found));
+    *ret = found ? (uint32_t)db_int(first, 0) : s->iterations;
     return RC_OK;
 }
 
-static enum rc login_row(struct as_store *s, const struct name *name, enum etype etype, struct as_login *ret,
-                         struct userkey_params *ret_params)
+/* What an unknown name is told: a salt from its name, and iterations of a user whom its name picks. */
+static enum rc make_up_params(struct as_store *s, const struct name *name, struct userkey_params *ret)
+{
+    uint8_t digest[SHA256_LEN];
+
+    TRY(hmac_sha256(SLICE(s->fake), name_slice(name), digest));
+    memcpy(ret->salt, digest, USERKEY_SALT);
+    return pick_iterations(s, slice_of(digest + USERKEY_SALT, ID_LEN), &ret->iterations);
+}
+
+/* While a statement stands on its row, all reads are of one transaction: hence the parameters in between. */
+static enum rc read_login(struct as_store *s, const struct name *name, enum etype etype, struct as_login *ret)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_LOGIN];
+    bool is_sealed = etype == ETYPE_AES128_CBC_HS256;
+    struct userkey_params own;
     struct as_key_room room;
     bool found;
 
@@ -311,18 +340,29 @@ static enum rc login_row(struct as_store *s, const struct name *name, enum etype
     TRY(as_row_principal(st, &ret->client));
     ret->why = ret->client.row != 0 ? RC_OK : db_int(st, 10) != 0 ? RC_NO_CLIENT_KEY : RC_NO_CLIENT;
     struct row_ref ref = as_key_ref(&ret->client, etype, ret->client.kvno, &room);
-    return as_key_open(s, &ref, etype, db_blob(st, 9), &ret->key, ret_params);
+    TRY(as_key_open(s, &ref, etype, db_blob(st, 9), &ret->secret.key, is_sealed ? &own : NULL));
+    if (!is_sealed)
+        return RC_OK;
+    TRY(as_secret_derive(&ret->secret));
+    TRY(make_up_params(s, name, &ret->params));
+    if (ret->why == RC_OK)
+        ret->params = own;
+    return RC_OK;
 }
 
 enum rc as_store_login(struct as_store *s, const struct name *name, enum etype etype, struct as_login *ret)
 {
-    struct userkey_params own, made_up;
+    struct db_mark now;
+    bool may_keep = db_mark(&s->db, &now);
+    const struct as_login *recent = may_keep ? recent_find(s->recent, name, etype, &now) : NULL;
 
-    if (etype != ETYPE_AES128_CBC_HS256)
-        return login_row(s, name, etype, ret, NULL);
-    TRY(make_up_params(s, name, &made_up));
-    TRY(login_row(s, name, etype, ret, &own));
-    ret->params = ret->why == RC_OK ? own : made_up;
+    if (recent) {
+        *ret = *recent;
+        return RC_OK;
+    }
+    TRY(read_login(s, name, etype, ret));
+    if (may_keep)
+        recent_put(s->recent, name, etype, &now, ret);
     return RC_OK;
 }
 
@@ -341,38 +381,26 @@ static enum rc tgs_key_row(struct as_store *s, enum as_statement which, int64_t 
     return RC_OK;
 }
 
-static enum rc read_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
-{
-    return tgs_key_row(s, ST_TGS_KEY, now_s, ret);
-}
-
 enum rc as_store_tgs_key_version(struct as_store *s, uint32_t kvno, struct key *ret)
 {
     return tgs_key_row(s, ST_TGS_KEY_VERSION, kvno, ret);
 }
 
-enum rc as_store_data_version(struct as_store *s, int64_t *ret)
-{
-    AUTO(db_reset_auto) sqlite3_stmt *st = s->st[ST_DATA_VERSION];
-    bool found;
-
-    TRY(db_step(st, &found));
-    *ret = db_int(st, 0);
-    return found ? RC_OK : RC_DB;
-}
-
-/* The same second and the same data give the same key; the read of the login before has noticed when they changed. */
+/* The same second and the same data give the same key. */
 enum rc as_store_tgs_key(struct as_store *s, int64_t now_s, struct key *ret)
 {
-    unsigned version = 0;
+    struct db_mark now;
+    bool may_keep = db_mark(&s->db, &now);
 
-    (void)sqlite3_file_control(s->db.h, "main", SQLITE_FCNTL_DATA_VERSION, &version);
-    if (!s->tgs.key.n || s->tgs.now_s != now_s || s->tgs.version != version) {
-        s->tgs.key.n = 0;
-        TRY(read_tgs_key(s, now_s, &s->tgs.key));
-        s->tgs.now_s = now_s;
-        s->tgs.version = version;
+    if (may_keep && s->tgs.key.n && s->tgs.now_s == now_s && db_mark_eq(&s->tgs.read, &now)) {
+        *ret = s->tgs.key;
+        return RC_OK;
     }
-    *ret = s->tgs.key;
+    TRY(tgs_key_row(s, ST_TGS_KEY, now_s, ret));
+    if (may_keep) {
+        s->tgs.key = *ret;
+        s->tgs.now_s = now_s;
+        s->tgs.read = now;
+    }
     return RC_OK;
 }

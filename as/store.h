@@ -60,10 +60,17 @@ MUST enum rc as_store_find(struct as_store *s, const struct name *name, struct a
 MUST enum rc as_store_key(struct as_store *s, const struct as_principal *p, enum etype etype, struct key *ret,
                           struct userkey_params *ret_params);
 
+/* A key that a login is proved with. */
+struct as_secret {
+    struct key key;
+    struct envelope_key proof, reply; /* derived from a sealed one, for LABEL_AS_PREAUTH and LABEL_AS_REPLY */
+};
+MUST enum rc as_secret_derive(struct as_secret *s); /* fills proof and reply from a sealed key */
+
 /* What a login needs to know. */
 struct as_login {
     struct as_principal client;   /* the decoy's when `why` is set, */
-    struct key key;               /* and so is the key */
+    struct as_secret secret;      /* and so is the key */
     struct userkey_params params; /* sealed: what the client is told; for an unknown name made up, the same each time */
     enum rc why;                  /* RC_OK, or NO_CLIENT or NO_CLIENT_KEY */
 };
@@ -200,9 +207,6 @@ MUST enum rc as_store_unlock(struct as_store *s, const struct name *name, int64_
  */
 MUST enum rc as_store_feed(struct as_store *s, int64_t after, unsigned limit, int64_t now_s,
                            enum rc (*each)(void *ctx, const struct as_feed_item *item), void *ctx, int64_t *ret_seq);
-
-/* A number that differs when another connection has committed since. */
-MUST enum rc as_store_data_version(struct as_store *s, int64_t *ret);
 
 /* Its sealed columns, for a roll-over of the master key. Borrowed from s. */
 struct sealed_db as_store_sealed(struct as_store *s);

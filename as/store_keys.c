@@ -10,7 +10,6 @@ static enum rc insert_tgs_key(struct as_store *s, const struct key *key)
 
     if (key->etype != ETYPE_AES128_CBC_HS256 || key->n != etype_key_len(key->etype))
         return RC_BAD_ETYPE;
-    s->tgs.key.n = 0;
     struct row_ref ref = as_tgs_key_ref(key->kvno);
     TRY(row_seal(s->master, &ref, key_slice(key), &sealed));
     TRY(db_bind_int(st, 1, key->kvno));

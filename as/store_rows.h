@@ -2,13 +2,14 @@
 #ifndef KERB_AS_STORE_ROWS_H
 #define KERB_AS_STORE_ROWS_H
 
-#include "as/store.h"
+#include "as/recent.h"
 
 #define AS_PARAMS_LEN (USERKEY_SALT + 4) /* salt, iterations u32be */
 
 enum as_statement {
     ST_LOGIN,
     ST_PICK,
+    ST_PICK_FIRST,
     ST_FIND,
     ST_EACH,
     ST_LIST,
@@ -37,7 +38,6 @@ enum as_statement {
     ST_FEED_PURGE,
     ST_FEED_NEWEST,
     ST_FEED,
-    ST_DATA_VERSION,
     ST_ALL_KEYS,
     ST_ALL_TGS_KEYS,
     ST_ALL_CODES,
@@ -53,8 +53,9 @@ struct as_store {
     struct {
         struct key key; /* n 0: none */
         int64_t now_s;
-        unsigned version; /* of the data that it was read from */
-    } tgs;                /* the last answer of as_store_tgs_key */
+        struct db_mark read; /* of before it was read */
+    } tgs;                   /* the last answer of as_store_tgs_key */
+    struct recent *recent;
 };
 
 /* Columns 0..8 of a principal (PRINCIPAL_COLUMNS, kvno). Errors: DB (a row that we never wrote). */

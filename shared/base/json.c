@@ -54,7 +54,7 @@ enum rc json_parse_object(struct slice text, int max_depth, json_t **ret)
 
     if (text.n == 0 || max_depth < 1)
         return RC_MALFORMED;
-    json_t *flat = json_flat(text);
+    json_t *flat = json_flat(text, max_depth);
     if (flat) {
         *ret = flat;
         return RC_OK;

@@ -7,6 +7,7 @@
 
 struct scan {
     const uint8_t *p, *end;
+    bool may_list;
 };
 
 /* The next byte behind blanks; 0 at the end (a zero byte is in no object). */
@@ -76,13 +77,40 @@ static json_t *word(struct scan *s, const char *letters, json_t *value)
     return value;
 }
 
-static json_t *value(struct scan *s)
+static json_t *string(struct scan *s)
 {
     struct slice t;
+    return text(s, &t) ? json_stringn_nocheck((const char *)t.p, t.n) : NULL;
+}
 
+static bool items(struct scan *s, json_t *list)
+{
+    if (take(s, ']'))
+        return true;
+    do {
+        if (json_array_append_new(list, string(s)) != 0)
+            return false;
+    } while (take(s, ','));
+    return take(s, ']');
+}
+
+static json_t *list(struct scan *s)
+{
+    json_t *l = s->may_list && take(s, '[') ? json_array() : NULL;
+
+    if (l && items(s, l))
+        return l;
+    json_decref(l);
+    return NULL;
+}
+
+static json_t *value(struct scan *s)
+{
     switch (peek(s)) {
     case '"':
-        return text(s, &t) ? json_stringn_nocheck((const char *)t.p, t.n) : NULL;
+        return string(s);
+    case '[':
+        return list(s);
     case 't':
         return word(s, "true", json_true());
     case 'f':
@@ -116,9 +144,9 @@ static bool members(struct scan *s, json_t *object)
     return take(s, '}');
 }
 
-json_t *json_flat(struct slice t)
+json_t *json_flat(struct slice t, int max_depth)
 {
-    struct scan s = {t.p, t.p + t.n};
+    struct scan s = {t.p, t.p + t.n, max_depth >= 2};
     json_t *object = json_object();
 
     if (object && members(&s, object) && peek(&s) == 0 && s.p == s.end)

@@ -15,14 +15,24 @@ bool ct_equal(const void *a, const void *b, size_t n)
     return CRYPTO_memcmp(a, b, n) == 0;
 }
 
-enum rc sha256(struct slice data, uint8_t out[SHA256_LEN])
+/* H(parts), behind what the digest was begun with. */
+static bool hash_rest(struct engine *e, const struct slice *parts, size_t n, uint8_t out[SHA256_LEN])
+{
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].n && !EVP_DigestUpdate(e->digest, parts[i].p, parts[i].n))
+            return false;
+    return EVP_DigestFinal_ex(e->digest, out, NULL);
+}
+
+enum rc sha256_parts(const struct slice *parts, size_t n, uint8_t out[SHA256_LEN])
 {
     struct engine *e = engine_get();
+    return e && EVP_DigestInit_ex2(e->digest, NULL, NULL) && hash_rest(e, parts, n, out) ? RC_OK : RC_CRYPTO;
+}
 
-    return e && EVP_DigestInit_ex2(e->digest, NULL, NULL) && EVP_DigestUpdate(e->digest, data.p, data.n) &&
-                   EVP_DigestFinal_ex(e->digest, out, NULL)
-               ? RC_OK
-               : RC_CRYPTO;
+enum rc sha256(struct slice data, uint8_t out[SHA256_LEN])
+{
+    return sha256_parts(&data, 1, out);
 }
 
 /* H(pad | parts), where pad is the key, filled with zeros to a block, XOR a byte. */
@@ -34,10 +44,8 @@ static bool hash_padded(struct engine *e, const uint8_t key[SHA256_BLOCK], uint8
     for (size_t i = 0; i < SHA256_BLOCK; i++)
         pad[i] = key[i] ^ x;
     bool ok = EVP_DigestInit_ex2(e->digest, NULL, NULL) && EVP_DigestUpdate(e->digest, pad, sizeof(pad));
-    for (size_t i = 0; ok && i < parts_n; i++)
-        ok = parts[i].n == 0 || EVP_DigestUpdate(e->digest, parts[i].p, parts[i].n);
     wipe(pad, sizeof(pad));
-    return ok && EVP_DigestFinal_ex(e->digest, out, NULL);
+    return ok && hash_rest(e, parts, parts_n, out);
 }
 
 /*

@@ -31,6 +31,7 @@ MUST enum rc random_bytes(void *p, size_t n);
 bool ct_equal(const void *a, const void *b, size_t n);
 
 MUST enum rc sha256(struct slice data, uint8_t out[SHA256_LEN]);
+MUST enum rc sha256_parts(const struct slice *parts, size_t n, uint8_t out[SHA256_LEN]); /* one behind the other */
 MUST enum rc hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_LEN]);
 
 /* Source: RFC 5869 (extract and expand). out_len at most 255 * 32. An empty salt is 32 zero bytes. */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +19,8 @@
 
 #define BUSY_TIMEOUT_MS 5000 /* a migration or a backup by another process may take as long */
 #define WAL_PAUSE_MS    20
-#define WORDS_MAX       256 /* bytes kept of why an opening failed */
+#define INDEX_PAGE      32768 /* bytes in which SQLite maps the write-ahead log's index */
+#define WORDS_MAX       256   /* bytes kept of why an opening failed */
 
 /* Why the last db_open of this thread failed: its handle is gone by then. */
 static _Thread_local char last_words[WORDS_MAX];
@@ -275,6 +277,40 @@ enum rc db_open(const char *path, const struct db_schema *schema, enum db_mode m
     return RC_OK;
 }
 
+/*
+ * The index stays where it is while the handle is open: it is unmapped with the last handle, and taken out of service
+ * only by a change of journal mode, which no one makes.
+ */
+static const volatile uint32_t *find_index(const struct db *db)
+{
+    sqlite3_file *file = NULL;
+    void volatile *p = NULL;
+
+    if (sqlite3_file_control(db->h, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file->pMethods ||
+        file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, INDEX_PAGE, 0, &p) != SQLITE_OK)
+        return NULL;
+    return p;
+}
+
+bool db_mark(struct db *db, struct db_mark *ret)
+{
+    if (!sqlite3_get_autocommit(db->h))
+        return false;
+    if (!db->index)
+        db->index = find_index(db);
+    if (!db->index)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(ret->head); i++)
+        ret->head[i] = db->index[i];
+    atomic_thread_fence(memory_order_acquire); /* what is read behind the mark is not older than it */
+    return true;
+}
+
+bool db_mark_eq(const struct db_mark *a, const struct db_mark *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
 void db_close(struct db *db)
 {
     sqlite3_stmt *st;
@@ -284,7 +320,7 @@ void db_close(struct db *db)
     while ((st = sqlite3_next_stmt(db->h, NULL)))
         (void)sqlite3_finalize(st);
     (void)sqlite3_close(db->h);
-    db->h = NULL;
+    *db = (struct db){0};
 }
 
 enum rc db_exec(struct db *db, const char *sql)

@@ -26,7 +26,21 @@ enum db_mode {
 
 struct db {
     sqlite3 *h;
+    const volatile uint32_t *index; /* the head of the write-ahead log's index; NULL: not looked for yet */
 };
+
+/*
+ * Which commit is the last: what a read transaction would see now, without the locks that one takes. It is the head of
+ * the write-ahead log's index (sqlite.org/walformat.html, "The WAL-Index Header": both copies), which every commit of
+ * every process changes before it returns. Two that are equal: nobody has committed in between.
+ */
+struct db_mark {
+    uint32_t head[24];
+};
+
+/* False when it cannot be told: inside a transaction of this handle, or while there is no index. */
+MUST bool db_mark(struct db *db, struct db_mark *ret);
+bool db_mark_eq(const struct db_mark *a, const struct db_mark *b);
 
 /*
  * Errors: DB, DB_NEWER, DB_FOREIGN, UNSAFE_FILE, NOT_FOUND. After a failure db_error() of the empty handle tells why,

@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "shared/base/pages.h"
 #include "shared/db/db.h"
 #include "shared/db/master_files.h"
 
@@ -123,13 +123,10 @@ static void look(struct master *m)
 
 static struct master *master_new(const struct name *realm)
 {
-    struct master *m =
-        mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* whole pages, zeroed */
-    if (m == MAP_FAILED)
-        return NULL;
-    (void)mlock(m, sizeof *m); /* refused where the limit of locked memory is small */
-    (void)madvise(m, sizeof *m, MADV_DONTDUMP);
-    m->realm = *realm;
+    struct master *m = pages_take(sizeof *m);
+
+    if (m)
+        m->realm = *realm;
     return m;
 }
 
@@ -169,8 +166,7 @@ void master_free(struct master *m)
     if (!m)
         return;
     master_files_done(&m->files);
-    wipe(m, sizeof *m);
-    (void)munmap(m, sizeof *m);
+    pages_give(m, sizeof *m);
 }
 
 void master_done(struct master **m)

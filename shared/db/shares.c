@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "shared/base/base64.h"
 #include "shared/base/file.h"
 #include "shared/base/json.h"
+#include "shared/base/pages.h"
 
 #define SHARES_VERSION 1
 #define SUPPLY_MAX     16 /* secrets: kerbadm may need those of three daemons */
@@ -25,14 +25,8 @@ static struct supply *supply;
 
 static struct supply *supply_get(void)
 {
-    if (supply)
-        return supply;
-    void *p = mmap(NULL, sizeof *supply, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
-    (void)mlock(p, sizeof *supply);
-    (void)madvise(p, sizeof *supply, MADV_DONTDUMP);
-    supply = p;
+    if (!supply)
+        supply = pages_take(sizeof *supply);
     return supply;
 }
 
@@ -62,10 +56,7 @@ const uint8_t *shares_supplied(const uint8_t id[ID_LEN])
 
 void shares_forget(void)
 {
-    if (!supply)
-        return;
-    wipe(supply, sizeof *supply);
-    (void)munmap(supply, sizeof *supply);
+    pages_give(supply, sizeof *supply);
     supply = NULL;
 }
 

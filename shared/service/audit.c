@@ -43,14 +43,17 @@ struct audit {
 
 static void put_time(struct jw *json)
 {
-    char text[CLASSIC_TIME_LEN + 1];
+    char text[CLASSIC_TIME_LEN + sizeof ".000Z"] = "";
     int64_t ms = clock_ms();
-    AUTO(buf_done) struct buf stamp = {0};
 
     time_format_classic(ms / 1000, text);
     text[10] = 'T';
-    if (buf_printf(&stamp, "%s.%03dZ", text, (int)(ms % 1000)) == RC_OK)
-        jw_text(json, "time", buf_slice(&stamp));
+    text[CLASSIC_TIME_LEN] = '.';
+    text[CLASSIC_TIME_LEN + 1] = (char)('0' + ms / 100 % 10);
+    text[CLASSIC_TIME_LEN + 2] = (char)('0' + ms / 10 % 10);
+    text[CLASSIC_TIME_LEN + 3] = (char)('0' + ms % 10);
+    text[CLASSIC_TIME_LEN + 4] = 'Z';
+    jw_text(json, "time", slice_text(text));
 }
 
 void audit_begin(struct audit *a, struct audit_line *l, const char *event, const char *op_id)

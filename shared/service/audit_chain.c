@@ -15,12 +15,9 @@
 
 enum rc audit_chain(struct audit_head *head, struct slice body)
 {
-    AUTO(buf_done) struct buf text = {0};
+    const struct slice parts[] = {SLICE(head->hash), body};
 
-    TRY(buf_reserve(&text, SHA256_LEN + body.n));
-    TRY(buf_add(&text, SLICE(head->hash)));
-    TRY(buf_add(&text, body));
-    TRY(sha256(buf_slice(&text), head->hash));
+    TRY(sha256_parts(parts, ARRAY_LEN(parts), head->hash));
     head->n++;
     return RC_OK;
 }

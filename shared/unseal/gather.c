@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "shamir/shamir.h"
+#include "shared/base/pages.h"
 
 /* --- making --- */
 
@@ -117,12 +117,10 @@ struct gather {
 
 enum rc gather_open(const struct master_place *place, struct gather **ret)
 {
-    struct gather *g = mmap(NULL, sizeof *g, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct gather *g = pages_take(sizeof *g);
 
-    if (g == MAP_FAILED)
+    if (!g)
         return RC_NO_MEMORY;
-    (void)mlock(g, sizeof *g);
-    (void)madvise(g, sizeof *g, MADV_DONTDUMP);
     enum rc rc = shares_load(place, &g->shares);
     if (rc != RC_OK) {
         gather_done(&g);
@@ -139,8 +137,7 @@ void gather_done(struct gather **g)
     if (!*g)
         return;
     shares_done(&(*g)->shares);
-    wipe(*g, sizeof **g);
-    (void)munmap(*g, sizeof **g);
+    pages_give(*g, sizeof **g);
     *g = NULL;
 }
 

@@ -99,10 +99,10 @@ static void passwd__replaces_the_keys_of_both_profiles(void **state)
     assert_true(is_ok(answer));
     assert_int_equal(json_array_size(json_object_get(answer, "profiles")), 2);
     struct as_login sealed = login_of("alice", ETYPE_AES128_CBC_HS256), classic = login_of("alice", ETYPE_AES128_CBC);
-    assert_memory_equal(sealed.key.bytes, fresh.sealed.bytes, 32);
+    assert_memory_equal(sealed.secret.key.bytes, fresh.sealed.bytes, 32);
     assert_memory_equal(sealed.params.salt, fresh.params.salt, USERKEY_SALT);
     assert_int_equal(sealed.params.iterations, 700000);
-    assert_memory_equal(classic.key.bytes, fresh.classic.bytes, 16);
+    assert_memory_equal(classic.secret.key.bytes, fresh.classic.bytes, 16);
     assert_int_equal(found("alice").kvno, 2);
     assert_int_equal(found("alice").epoch, 0);
     assert_string_equal(audited.kind, "changepw");
@@ -256,8 +256,8 @@ static void strengthen__replaces_the_sealed_key_alone(void **state)
     assert_ok(change(STRENGTHEN, &answer));
     assert_true(is_ok(answer));
     struct as_login sealed = login_of("alice", ETYPE_AES128_CBC_HS256), classic = login_of("alice", ETYPE_AES128_CBC);
-    assert_memory_equal(sealed.key.bytes, fresh.sealed.bytes, 32);
-    assert_memory_equal(classic.key.bytes, alice.classic.bytes, 16);
+    assert_memory_equal(sealed.secret.key.bytes, fresh.sealed.bytes, 32);
+    assert_memory_equal(classic.secret.key.bytes, alice.classic.bytes, 16);
     assert_int_equal(found("alice").epoch, 0);
 }
 

@@ -140,7 +140,7 @@ static void open_realm__takes_everybody(void **state)
     assert_int_equal(found("bob").profiles, PROFILE_SEALED | PROFILE_CLASSIC);
     assert_false(found("bob").is_admin);
     assert_ok(as_store_login(store, &name, ETYPE_AES128_CBC_HS256, &login));
-    assert_memory_equal(login.key.bytes, fresh.sealed.bytes, 32);
+    assert_memory_equal(login.secret.key.bytes, fresh.sealed.bytes, 32);
     assert_int_equal(login.params.iterations, 600000);
 
     assert_rc(post_it(), RC_NAME_TAKEN);
@@ -217,7 +217,7 @@ static void reset__replaces_the_keys_also_in_a_closed_realm(void **state)
     assert_ok(post_it());
     assert_string_equal(audited.what, "reset");
     assert_ok(as_store_login(store, &name, ETYPE_AES128_CBC_HS256, &login));
-    assert_memory_equal(login.key.bytes, fresh.sealed.bytes, 32);
+    assert_memory_equal(login.secret.key.bytes, fresh.sealed.bytes, 32);
     assert_int_equal(found("alice").epoch, 1);
     assert_rc(post_it(), RC_BAD_CODE);
 }

@@ -402,6 +402,44 @@ static void master_load__refuses_a_keytab_of_somebody_else(void **state)
     assert_rc(master_load(key_path, &realm, &m), RC_NO_KEY);
 }
 
+static void mark__differs_after_every_commit_of_anyone(void **state)
+{
+    AUTO(db_close) struct db one = {0}, other = {0};
+    struct db_mark first, second;
+
+    (void)state;
+    make(&v2);
+    assert_ok(db_open(path, &v2, DB_WRITE, &one));
+    assert_ok(db_open(path, &v2, DB_WRITE, &other));
+    assert_true(db_mark(&one, &first));
+    assert_int_equal(one_int(&other, "SELECT count(*) FROM t"), 1);
+    assert_true(db_mark(&one, &second));
+    assert_true(db_mark_eq(&first, &second));
+    for (int i = 0; i < 20; i++) {
+        struct db *writer = i % 2 ? &one : &other;
+        assert_ok(db_exec(writer, i % 2 ? "UPDATE t SET v = x'01'" : "UPDATE t SET v = x'02'")); /* to and fro */
+        if (i % 5 == 0)
+            assert_ok(db_exec(writer, "PRAGMA wal_checkpoint(TRUNCATE)"));
+        assert_true(db_mark(&one, &second));
+        assert_false(db_mark_eq(&first, &second));
+        first = second;
+    }
+}
+
+static void mark__cannot_be_told_inside_a_transaction(void **state)
+{
+    AUTO(db_close) struct db db = {0};
+    struct db_mark mark;
+
+    (void)state;
+    make(&v2);
+    assert_ok(db_open(path, &v2, DB_WRITE, &db));
+    assert_ok(db_begin(&db));
+    assert_false(db_mark(&db, &mark));
+    db_rollback(&db);
+    assert_true(db_mark(&db, &mark));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
 
 int main(void)
@@ -416,6 +454,8 @@ int main(void)
         TEST(db_read__works_while_another_process_writes_and_never_writes),
         TEST(db_read__works_after_the_writer_was_killed),
         TEST(db_open__by_several_processes_at_once_makes_one_file),
+        TEST(mark__differs_after_every_commit_of_anyone),
+        TEST(mark__cannot_be_told_inside_a_transaction),
         TEST(statement__binds_steps_and_reads_back),
         TEST(statement__tells_a_constraint_from_a_failure),
         TEST(db_rollback__undoes_and_never_fails),

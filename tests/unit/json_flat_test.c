@@ -14,7 +14,7 @@ static json_t *jansson(struct slice text)
 /* True when the quick reader takes it. */
 static bool agrees(struct slice text)
 {
-    json_t *quick = json_flat(text);
+    json_t *quick = json_flat(text, 2);
 
     if (!quick)
         return false;
@@ -36,6 +36,7 @@ static void flat__reads_what_requests_are(void **state)
         "{\n  \"user_name\" : \"alice\",\n  \"timestamp\" : \"2026-11-20 10:00:00\"\n}\n",
         "{\"a\":true,\"b\":false,\"c\":null,\"d\":0,\"e\":-0,\"f\":-17,\"g\":999999999999999999}",
         "{\"\":\"empty names are names\"}",
+        "{\"a\":[],\"b\":[ ],\"c\":[\"one\"],\"d\" : [ \"one\" , \"\" ] }",
         "{\"text\":\"all of !#$%&'()*+,-./:;<=>?@[]^_`{|}~\"}",
     };
 
@@ -80,6 +81,14 @@ static void flat__leaves_the_rest_to_jansson(void **state)
         "{\"a\":tru}",
         "{\"a\":trueish}",
         "{\"a\":[1]}",
+        "{\"a\":[\"b\",]}",
+        "{\"a\":[,\"b\"]}",
+        "{\"a\":[\"b\" \"c\"]}",
+        "{\"a\":[\"b\"}",
+        "{\"a\":[\"b\"",
+        "{\"a\":[",
+        "{\"a\":[[\"b\"]]}",
+        "{\"a\":[\"\xc3\xa9\"]}",
         "{\"a\":1,\"a\":2}",
         "{\"a\":\"twice\",\"b\":1,\"a\":\"twice\"}",
         "\xef\xbb\xbf{}",
@@ -87,15 +96,15 @@ static void flat__leaves_the_rest_to_jansson(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(other); i++)
-        assert_null(json_flat(slice_text(other[i])));
-    assert_null(json_flat(slice_of("{}\0", 3)));
-    assert_null(json_flat(slice_of("{\"a\":\"x\0y\"}", 11)));
+        assert_null(json_flat(slice_text(other[i]), 2));
+    assert_null(json_flat(slice_of("{}\0", 3), 2));
+    assert_null(json_flat(slice_of("{\"a\":\"x\0y\"}", 11), 2));
 }
 
 static void flat__reads_every_cut_of_a_text_as_jansson_does(void **state)
 {
-    static const char text[] =
-        "{\"service\":\"chat\", \"nonce\":\"AAECAwQF\",\"lifetime_s\":-60, \"x\" : null, \"y\":true}";
+    static const char text[] = "{\"service\":\"chat\", \"nonce\":\"AAECAwQF\",\"lifetime_s\":-60, \"x\" : null, "
+                               "\"y\":true, \"z\":[\"a\", \"b\"]}";
 
     (void)state;
     for (size_t n = 0; n < sizeof text - 1; n++)
@@ -106,7 +115,8 @@ static void flat__reads_every_cut_of_a_text_as_jansson_does(void **state)
 /* Whatever is changed in it, at every place. */
 static void flat__never_takes_what_jansson_refuses(void **state)
 {
-    static const char text[] = "{\"a_longer_name\":\"a longer text than eight\",\"n\":-120, \"t\":true,\"u\":null}";
+    static const char text[] =
+        "{\"a_longer_name\":\"a longer text than eight\",\"n\":-120, \"t\":true,\"u\":null,\"l\":[\"a\",\"bc\"]}";
     static const char letters[] = "{}[]\",:\\ \t\n\x01\x1f\x7f\x80\xc3\xa9\xff"
                                   "0179-+.eEtrufalsn/u";
     uint8_t copy[sizeof text - 1];
