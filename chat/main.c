@@ -8,36 +8,20 @@
 #include <string.h>
 
 #include "chat/edge/edge.h"
+#include "shared/daemon/host.h"
 #include "shared/service/lifecycle.h"
-#include "shared/service/log.h"
-#include "shared/service/ops.h"
-#include "shared/unseal/audit_key.h"
-#include "shared/unseal/unseal.h"
 
 struct daemon {
-    struct conf conf;
+    struct host host;
     struct name service;
     char *dir, *keytab_path;
     struct master_watch master; /* of the loop: seals and opens the texts of open rooms */
     struct keytab_file *keytab;
     struct chat_store *store;
-    struct ops *ops;
-    struct master *audit_master; /* of the thread that writes the audit log */
     struct chat *chat;
     struct wire *wire;
     struct edge *edge;
 };
-
-static int fail(const char *what, const char *why)
-{
-    (void)fprintf(stderr, "kerb-chat: %s: %s\n", what, why);
-    return 1;
-}
-
-static int fail_with(const char *what, const char *why, enum rc rc)
-{
-    return why && *why ? fail(what, why) : fail(what, rc_text(rc));
-}
 
 static enum rc chat_random(void *ctx, void *p, size_t n)
 {
@@ -56,38 +40,19 @@ static int open_state(struct daemon *d)
 {
     AUTO(buf_done) struct buf error = {0};
 
-    if (conf_path(&d->conf, "chat", &d->dir) != RC_OK ||
-        conf_path(&d->conf, "chat/chat.keytab", &d->keytab_path) != RC_OK)
-        return fail("start", rc_text(RC_NO_MEMORY));
-    enum rc rc = chat_store_sqlite_open(&d->conf, &d->master, &d->store, &error);
+    if (conf_path(&d->host.conf, "chat", &d->dir) != RC_OK ||
+        conf_path(&d->host.conf, "chat/chat.keytab", &d->keytab_path) != RC_OK)
+        return host_fail(&d->host, "start", NULL, RC_NO_MEMORY);
+    enum rc rc = chat_store_sqlite_open(&d->host.conf, &d->master, &d->store, &error);
     if (rc != RC_OK)
-        return fail_with("store", buf_cstr(&error), rc);
+        return host_fail(&d->host, "store", buf_cstr(&error), rc);
     rc = keytab_file_open(d->keytab_path, &d->keytab);
-    return rc == RC_OK ? 0 : fail(d->keytab_path, rc_text(rc));
-}
-
-static int open_ops(struct daemon *d, int64_t start_s)
-{
-    AUTO(buf_done) struct buf error = {0};
-    enum rc rc = master_of(&d->conf, "chat", &d->audit_master);
-    if (rc != RC_OK)
-        return fail_with("master key", NULL, rc);
-    const struct ops_options options = {
-        .conf = &d->conf,
-        .daemon = "kerb-chat",
-        .folder = "chat",
-        .audit_key = master_audit_key,
-        .audit_key_ctx = d->audit_master,
-        .now_s = start_s,
-    };
-
-    rc = ops_open(&options, &d->ops, &error);
-    return rc == RC_OK ? 0 : fail_with("start", buf_cstr(&error), rc);
+    return rc == RC_OK ? 0 : host_fail(&d->host, d->keytab_path, NULL, rc);
 }
 
 static int make_chat(struct daemon *d)
 {
-    const struct conf *c = &d->conf;
+    const struct conf *c = &d->host.conf;
     const struct chat_env env = {
         .random = chat_random,
         .realm = c->realm,
@@ -108,22 +73,22 @@ static int make_chat(struct daemon *d)
     enum rc rc = chat_new(&env, &d->chat);
     if (rc == RC_OK)
         rc = d->store->ops->restore(d->store, d->chat);
-    return rc == RC_OK ? 0 : fail("rooms cannot be restored", rc_text(rc));
+    return rc == RC_OK ? 0 : host_fail(&d->host, "rooms cannot be restored", NULL, rc);
 }
 
 static int open_wire(struct daemon *d, int64_t start_s)
 {
     const struct wire_options options = {
-        .conf = &d->conf,
+        .conf = &d->host.conf,
         .service = d->service,
         .keytab = d->keytab,
         .state_dir = d->dir,
         .started_s = start_s,
-        .gate = ops_gate(d->ops),
+        .gate = ops_gate(d->host.ops),
     };
 
     enum rc rc = wire_open(&options, &d->wire);
-    return rc == RC_OK ? 0 : fail("replay state", rc_text(rc));
+    return rc == RC_OK ? 0 : host_fail(&d->host, "replay state", NULL, rc);
 }
 
 /* The port is opened when the second of the start is over: PROTOCOL.md section 1, Restart. */
@@ -131,11 +96,11 @@ static int open_edge(struct daemon *d, int64_t start_s)
 {
     AUTO(buf_done) struct buf error = {0};
     const struct edge_options options = {
-        .conf = &d->conf,
+        .conf = &d->host.conf,
         .chat = d->chat,
         .wire = d->wire,
         .store = d->store,
-        .ops = d->ops,
+        .ops = d->host.ops,
         .master = &d->master,
         .keytab_path = d->keytab_path,
         .keytab = d->keytab,
@@ -143,40 +108,27 @@ static int open_edge(struct daemon *d, int64_t start_s)
 
     lifecycle_wait_second(start_s);
     enum rc rc = edge_open(&options, &d->edge, &error);
-    return rc == RC_OK ? 0 : fail_with(d->conf.chat_listen, buf_cstr(&error), rc);
-}
-
-/* Waits for the shares of the master key, where it comes from shares. Returns false when that is the end. */
-static bool unseal(struct daemon *d, int *ret_status)
-{
-    AUTO(buf_done) struct buf error = {0};
-
-    enum rc rc = unseal_wait(&d->conf, "chat", d->conf.chat_listen, &error);
-    if (rc == RC_OK)
-        return true;
-    *ret_status = rc == RC_STOPPED ? 0 : fail_with("unseal", buf_cstr(&error), rc);
-    return false;
+    return rc == RC_OK ? 0 : host_fail(&d->host, d->host.conf.chat_listen, buf_cstr(&error), rc);
 }
 
 static int serve(struct daemon *d)
 {
     int status;
 
-    if (!unseal(d, &status))
+    if (!host_unseal(&d->host, &status))
         return status;
     const int64_t start_s = clock_s();
-    if (open_state(d) != 0 || open_ops(d, start_s) != 0 || make_chat(d) != 0 || open_wire(d, start_s) != 0 ||
-        open_edge(d, start_s) != 0)
+    if (open_state(d) != 0 || host_open_ops(&d->host, start_s) != 0 || make_chat(d) != 0 ||
+        open_wire(d, start_s) != 0 || open_edge(d, start_s) != 0)
         return 1;
     enum rc rc = edge_run(d->edge);
-    return rc == RC_OK ? 0 : fail("loop", rc_text(rc));
+    return rc == RC_OK ? 0 : host_fail(&d->host, "loop", NULL, rc);
 }
 
 /* The store goes before the loop: its thread must not wake one that is gone. */
 static int finish(struct daemon *d, int status)
 {
-    ops_close(d->ops);
-    master_free(d->audit_master);
+    host_close_ops(&d->host);
     if (d->store)
         d->store->ops->stop(d->store);
     edge_close(d->edge);
@@ -189,34 +141,26 @@ static int finish(struct daemon *d, int status)
     return status;
 }
 
+static enum rc check(void *ctx, struct buf *error)
+{
+    struct daemon *d = ctx;
+
+    TRY(name_parse(slice_text(d->host.conf.chat_service), &d->service));
+    return edge_check_config(&d->host.conf, error);
+}
+
 int main(int argc, char **argv)
 {
-    static struct daemon d;
-    struct daemon_args args;
-    AUTO(buf_done) struct buf error = {0};
-    enum log_level level;
+    static struct daemon d = {
+        .host = {.name = "kerb-chat",
+                 .folder = "chat",
+                 .summary = "kerb-chat: rooms over websockets",
+                 .listen = d.host.conf.chat_listen,
+                 .master = d.host.conf.chat_master,
+                 .check = check,
+                 .check_ctx = &d}
+    };
     int status;
 
-    enum rc rc = lifecycle_setup();
-    if (rc != RC_OK)
-        return fail("start", rc_text(rc));
-    if (!daemon_args_parse(argc, argv, "kerb-chat: rooms over websockets", &args, &status))
-        return status;
-    rc = conf_load(args.config, &d.conf, &error);
-    if (rc == RC_OK)
-        rc = log_level_parse(d.conf.log_level, &level);
-    if (rc == RC_OK)
-        rc = name_parse(slice_text(d.conf.chat_service), &d.service);
-    if (rc == RC_OK)
-        rc = edge_check_config(&d.conf, &error);
-    if (rc != RC_OK)
-        return fail_with("configuration", buf_cstr(&error), rc);
-    if (args.check_only)
-        return 0;
-    if (args.unseal)
-        (void)snprintf(d.conf.chat_master, sizeof d.conf.chat_master, "shares");
-    rc = lifecycle_begin("kerb-chat", level);
-    if (rc != RC_OK)
-        return fail("signals", rc_text(rc));
-    return finish(&d, serve(&d));
+    return host_begin(&d.host, argc, argv, &status) ? finish(&d, serve(&d)) : status;
 }

@@ -49,19 +49,6 @@ static void wake(void *ctx)
     (void)uv_async_send(ctx);
 }
 
-/* A file that cannot be read leaves the old keys in use; it is told once. */
-static void refresh_keys(struct edge *e, bool force)
-{
-    bool has_changed = false;
-    enum rc rc = keytab_file_refresh(e->o.keytab, force, &has_changed);
-
-    if (rc != RC_OK && !e->was_keytab_bad)
-        log_note(LOG_ERROR, "keytab", "cannot be read: %s", rc_text(rc));
-    else if (has_changed)
-        log_note(LOG_INFO, "keytab", "read again");
-    e->was_keytab_bad = rc != RC_OK;
-}
-
 static int64_t queued_bytes(const struct edge *e)
 {
     const struct session *s;
@@ -104,7 +91,7 @@ static void each_second(uv_timer_t *timer)
 {
     struct edge *e = timer->data;
 
-    refresh_keys(e, false);
+    lifecycle_keys(e->o.keytab, "chat.keytab", false);
     master_watch_look(e->o.master);
     measure(e);
     ops_second(e->o.ops);
@@ -121,7 +108,7 @@ static void signalled(uv_poll_t *poll, int status, int events)
     (void)events;
     while (read(e->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP)
-            refresh_keys(e, true);
+            lifecycle_keys(e->o.keytab, "chat.keytab", true);
         else
             drain_begin(e);
     }

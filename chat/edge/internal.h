@@ -123,7 +123,6 @@ struct edge {
 
     enum drain drain;
     int64_t drain_until_ms;
-    bool was_keytab_bad;
 };
 
 /* http.c: plain answers; the connection is closed after each. Returns what a callback has to return. */

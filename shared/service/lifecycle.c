@@ -125,6 +125,18 @@ enum lifecycle_wake lifecycle_wait(int timeout_ms)
     }
 }
 
+/* A file that cannot be read is told once: what has not changed is not looked at again. */
+void lifecycle_keys(struct keytab_file *keys, const char *name, bool force)
+{
+    bool changed;
+
+    enum rc rc = keytab_file_refresh(keys, force, &changed);
+    if (rc != RC_OK)
+        log_note(LOG_ERROR, "keytab", "%s cannot be read, the old keys stay in use: %s", name, rc_text(rc));
+    else if (changed)
+        log_note(LOG_INFO, "keytab", "%s was read again", name);
+}
+
 void lifecycle_notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");

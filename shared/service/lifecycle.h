@@ -5,7 +5,7 @@
 #ifndef KERB_SERVICE_LIFECYCLE_H
 #define KERB_SERVICE_LIFECYCLE_H
 
-#include "shared/base/text.h"
+#include "shared/crypto/key.h"
 #include "shared/service/log.h"
 
 /* First thing in main: umask 077, no core dumps, not ptraceable, SIGPIPE ignored, JSON and crypto set up. */
@@ -24,6 +24,9 @@ enum lifecycle_wake { WAKE_TICK, WAKE_RELOAD, WAKE_STOP };
 
 /* Waits for a signal, at most timeout_ms. */
 enum lifecycle_wake lifecycle_wait(int timeout_ms);
+
+/* Reads a keytab again when its file has changed, or when forced; name: of the file, for the log. */
+void lifecycle_keys(struct keytab_file *keys, const char *name, bool force);
 
 /* Tells a service manager ("READY=1", "STOPPING=1") when $NOTIFY_SOCKET is set. */
 void lifecycle_notify(const char *state);

@@ -1,33 +1,11 @@
 /* The AS's store: what was read a moment ago is used again, and never after somebody has written. */
-#include "as/store_rows.h"
-#include "tests/unit/state.h"
-#include "tests/unit/users.h"
+#include "tests/unit/as_fixture.h"
 
-static struct conf conf;
-static struct as_store *store;
-
-static int start(void **state)
+static struct as_keys add_user(const char *text)
 {
-    (void)state;
-    state_make(&conf, "as");
-    assert_ok(as_store_open(&conf, DB_CREATE, &store));
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    as_store_close(store);
-    state_remove(&conf);
-    return 0;
-}
-
-static struct as_keys add(const char *text)
-{
-    struct name name = named(text);
     struct as_keys keys = both_keys(USERKEY_ITERATIONS);
 
-    assert_ok(as_store_add(store, &name, &keys, 1000));
+    add_keys(text, &keys);
     return keys;
 }
 
@@ -39,7 +17,7 @@ static void login__sees_what_another_handle_has_committed(void **state)
     struct name alice = named("alice"), bob = named("bob");
 
     (void)state;
-    first = add("alice");
+    first = add_user("alice");
     assert_ok(as_store_open(&conf, DB_WRITE, &other));
     for (int i = 0; i < 2; i++) {
         assert_ok(as_store_login(other, &alice, ETYPE_AES128_CBC, &login));
@@ -50,7 +28,7 @@ static void login__sees_what_another_handle_has_committed(void **state)
     assert_ok(as_store_set_disabled(store, &alice, true, 2000));
     assert_ok(as_store_login(other, &alice, ETYPE_AES128_CBC, &login));
     assert_true(login.client.disabled);
-    second = add("bob");
+    second = add_user("bob");
     assert_ok(as_store_login(other, &bob, ETYPE_AES128_CBC, &login));
     assert_int_equal(login.why, RC_OK);
     assert_memory_equal(login.secret.key.bytes, second.classic.bytes, second.classic.n);
@@ -65,7 +43,7 @@ static void login__reads_nothing_twice_while_nobody_writes(void **state)
     struct name alice = named("alice");
 
     (void)state;
-    add("alice");
+    (void)add_user("alice");
     assert_ok(as_store_login(store, &alice, ETYPE_AES128_CBC_HS256, &login));
     int before = sqlite3_stmt_status(store->st[ST_LOGIN], SQLITE_STMTSTATUS_RUN, 0);
     assert_ok(as_store_login(store, &alice, ETYPE_AES128_CBC_HS256, &login));
@@ -81,7 +59,7 @@ static void login__inside_a_transaction_reads_the_transaction(void **state)
     struct name alice = named("alice");
 
     (void)state;
-    add("alice");
+    (void)add_user("alice");
     assert_ok(as_store_login(store, &alice, ETYPE_AES128_CBC, &login));
     assert_ok(db_begin(&store->db));
     assert_ok(db_exec(&store->db, "UPDATE principal SET disabled = 1 WHERE name = 'alice'"));
@@ -111,7 +89,6 @@ static void tgs_key__is_the_one_that_another_handle_has_made(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
         TEST(login__sees_what_another_handle_has_committed),
         TEST(login__reads_nothing_twice_while_nobody_writes),

@@ -1,0 +1,327 @@
+/* kerb chat: what the person wants. A share leaves only from here: by /open or /approve. */
+#include <string.h>
+
+#include "client/chat_ui.h"
+
+#define WORDS_MAX 260 /* of a command: a room may have 255 members */
+
+/* The reply, or NULL after a sentence. */
+static json_t *ask(struct ui *ui, json_t *request)
+{
+    AUTO(buf_done) struct buf why = {0};
+    struct name code;
+
+    json_t *reply = talk_ask(ui->chat, request, &why, &code);
+    if (!reply)
+        ui_say(ui, BAD, "%s%s", why.p ? (char *)why.p : "out of memory",
+               strcmp(code.s, "room_closed") == 0 ? " (/open asks for them)" : "");
+    return reply;
+}
+
+void ui_refresh(struct ui *ui)
+{
+    AUTO(json_done) json_t *reply = ask(ui, json_pack("{s:s}", "type", "online"));
+
+    if (reply)
+        ui_take_online(ui, reply);
+}
+
+/* A room that the person named, or the one he is in. NULL after a sentence. */
+static const json_t *which(struct ui *ui, char **words, int n)
+{
+    AUTO(buf_done) struct buf shown = {0};
+    const char *word = n > 1 ? words[1] : ui->room.s;
+
+    if (!word[0]) {
+        ui_say(ui, BAD, "which room? /rooms lists yours");
+        return NULL;
+    }
+    const json_t *room = ui_find_room(ui, word);
+    if (!room) {
+        ui_refresh(ui);
+        room = ui_find_room(ui, word);
+    }
+    if (!room)
+        ui_say(ui, BAD, "you are in no room %s; /rooms lists yours", show(slice_text(word), &shown));
+    return room;
+}
+
+void ui_rooms(struct ui *ui, char **words, int n)
+{
+    const char *id;
+    json_t *room;
+
+    (void)words, (void)n;
+    ui_refresh(ui);
+    json_object_foreach (ui->rooms, id, room) {
+        AUTO(buf_done) struct buf name = {0}, state = {0}, here = {0};
+        if (talk_state(room, &state) == RC_OK && buf_cstr(&state) &&
+            talk_names(json_object_get(room, "users"), ui->online, &here) == RC_OK && buf_cstr(&here))
+            ui_say(ui, NOTE, "%s: %s; online: %s", show(slice_text(id), &name), (char *)state.p, (char *)here.p);
+    }
+    if (json_object_size(ui->rooms) == 0)
+        ui_say(ui, NOTE, "you are in no room; /new makes one");
+}
+
+static void do_who(struct ui *ui, char **words, int n)
+{
+    AUTO(buf_done) struct buf names = {0}, shown = {0};
+    const json_t *room = ui->room.n || n > 1 ? which(ui, words, n) : NULL;
+
+    if (n > 1 && !room)
+        return;
+    ui_refresh(ui);
+    if (talk_names(ui->online, NULL, &names) != RC_OK || !buf_cstr(&names))
+        return;
+    ui_say(ui, NOTE, "online: %s", (char *)names.p);
+    room = ui->room.n ? ui_room_of(ui, &ui->room) : NULL;
+    buf_reset(&names);
+    if (room && talk_names(json_object_get(room, "users"), NULL, &names) == RC_OK && buf_cstr(&names))
+        ui_say(ui, NOTE, "members of %s: %s", show(talk_text(room, "room"), &shown), (char *)names.p);
+}
+
+static void tell_progress(struct ui *ui, const json_t *ack)
+{
+    AUTO(buf_done) struct buf shown = {0};
+
+    ui_say(ui, NOTE, "%s: presented %lld of %lld%s", show(talk_text(ack, "room"), &shown),
+           (long long)talk_int(ack, "presented"), (long long)talk_int(ack, "threshold"),
+           json_is_true(json_object_get(ack, "opened")) ? ", it is open" : "; the others who are here are asked");
+}
+
+/* One's own share, or NULL after a sentence. */
+static char *get_share(struct ui *ui, const struct name *id)
+{
+    AUTO(buf_done) struct buf shown = {0};
+    char *share = NULL;
+
+    if (kerb_chat_share(ui->chat, id->s, &share) != KERB_OK)
+        ui_say(ui, BAD, "%s", kerb_error(ui->cmd->k));
+    else if (!share)
+        ui_say(ui, BAD, "your share of %s is neither here nor in your vault", show(name_slice(id), &shown));
+    return share;
+}
+
+static json_t *go_request(struct ui *ui, const json_t *room, const struct name *id)
+{
+    AUTO(str_done) char *share = NULL;
+
+    if (ui_is_open(room))
+        return json_pack("{s:s, s:s}", "type", "go_room", "room", id->s);
+    share = get_share(ui, id);
+    return share ? json_pack("{s:s, s:s, s:s}", "type", "go_room", "room", id->s, "secret", share) : NULL;
+}
+
+void ui_open(struct ui *ui, char **words, int n)
+{
+    AUTO(json_done) json_t *request = NULL, *reply = NULL;
+    const json_t *room = which(ui, words, n);
+    struct name id;
+
+    if (!room || name_parse(talk_text(room, "room"), &id) != RC_OK)
+        return;
+    request = go_request(ui, room, &id);
+    if (!request)
+        return;
+    ui->waiting = id;
+    reply = ask(ui, json_incref(request));
+    if (!reply)
+        ui->waiting.n = 0;
+    else if (json_is_array(json_object_get(reply, "messages")))
+        ui_enter(ui, reply);
+    else
+        tell_progress(ui, reply);
+}
+
+/* Only here does a share go out that somebody else has asked for. */
+static void do_approve(struct ui *ui, char **words, int n)
+{
+    AUTO(json_done) json_t *reply = NULL;
+    AUTO(str_done) char *share = NULL;
+    char *last[2] = {words[0], ui->last_ask.s};
+    struct name id;
+
+    const json_t *room = n > 1 ? which(ui, words, n) : which(ui, last, ui->last_ask.n ? 2 : 1);
+    if (!room || name_parse(talk_text(room, "room"), &id) != RC_OK)
+        return;
+    share = get_share(ui, &id);
+    if (!share)
+        return;
+    reply = ask(ui, json_pack("{s:s, s:s, s:s}", "type", "secret", "room", id.s, "secret", share));
+    if (!reply)
+        return;
+    if (slice_eq(name_slice(&ui->last_ask), name_slice(&id)))
+        ui->last_ask.n = 0;
+    tell_progress(ui, reply);
+}
+
+static void do_refuse(struct ui *ui, char **words, int n)
+{
+    AUTO(buf_done) struct buf shown = {0};
+
+    if (n > 1 ? strcmp(words[1], ui->last_ask.s) != 0 || !ui->last_ask.n : !ui->last_ask.n) {
+        ui_say(ui, NOTE, "nobody waits for your share there");
+        return;
+    }
+    ui_say(ui, NOTE, "your share of %s stays with you; nobody is told", show(name_slice(&ui->last_ask), &shown));
+    ui->last_ask.n = 0;
+    ui->last_ask.s[0] = 0;
+}
+
+static void do_new(struct ui *ui, char **words, int n)
+{
+    AUTO(json_done) json_t *users = json_array(), *reply = NULL;
+    uint64_t threshold;
+
+    if (n < 3 || parse_u64(slice_text(words[2]), 255, &threshold) != RC_OK || !users) {
+        ui_say(ui, BAD,
+               "/new ROOM THRESHOLD USER...: 0 makes a room without a secret, 2 one that opens with two shares");
+        return;
+    }
+    for (int i = 3; i < n; i++)
+        if (json_array_append_new(users, json_string(words[i])) != 0)
+            ui_say(ui, BAD, "the name of a user is not UTF-8");
+    reply = ask(ui, json_pack("{s:s, s:s, s:I, s:O}", "type", "new_room", "room", words[1], "threshold",
+                              (json_int_t)threshold, "users", users));
+    if (!reply)
+        return;
+    if (json_object_get(reply, "room") && json_is_object(json_object_get(reply, "room")))
+        ui_on_new_room(ui, reply);
+    ui_refresh(ui);
+}
+
+static void do_leave(struct ui *ui, char **words, int n)
+{
+    AUTO(json_done) json_t *reply = NULL;
+    AUTO(buf_done) struct buf shown = {0};
+    struct name id;
+
+    if (n < 2) {
+        ui_say(ui, BAD, "/leave ROOM: name the room");
+        return;
+    }
+    const json_t *room = which(ui, words, n);
+    if (!room || name_parse(talk_text(room, "room"), &id) != RC_OK)
+        return;
+    size_t members = json_array_size(json_object_get(room, "users"));
+    bool ends = (size_t)talk_int(room, "threshold") >= members || members == 1;
+    if (ends && (n < 3 || strcmp(words[2], "delete") != 0)) {
+        ui_say(ui, ASK, "without you it could never be opened, so it would be deleted for everybody: /leave %s delete",
+               ui_show_word(name_slice(&id), &shown));
+        return;
+    }
+    reply = ask(ui, json_pack("{s:s, s:s}", "type", "delete_chat", "room", id.s));
+    if (!reply)
+        return;
+    if (kerb_chat_forget_share(ui->chat, id.s) != KERB_OK)
+        ui_say(ui, BAD, "%s", kerb_error(ui->cmd->k));
+    ui_say(ui, NOTE, "%s %s", ends ? "deleted" : "left", show(name_slice(&id), &shown));
+    ui_refresh(ui);
+}
+
+static void do_history(struct ui *ui, char **words, int n)
+{
+    const json_t *room = which(ui, words, n);
+
+    if (!room)
+        return;
+    if (slice_eq(talk_text(room, "room"), name_slice(&ui->room)))
+        ui->last_seq = 0;
+    if (ui_is_open(room))
+        ui_open(ui, words, n);
+    else
+        ui_say(ui, NOTE, "it is closed: /open asks for the shares");
+}
+
+static void do_quit(struct ui *ui, char **words, int n)
+{
+    (void)words, (void)n;
+    ui->is_over = true;
+}
+
+static void do_help(struct ui *ui, char **words, int n);
+
+static const struct {
+    const char *word, *arg, *help;
+    void (*run)(struct ui *ui, char **words, int n);
+} commands[] = {
+    {"/rooms",   "",                       "your rooms, and who of them is online",                          ui_rooms  },
+    {"/who",     "",                       "who is online, and who is in the room",                          do_who    },
+    {"/open",    "[ROOM]",                 "go to a room; a closed one: present your share, ask the others", ui_open   },
+    {"/approve", "[ROOM]",                 "give your share to open the room",                               do_approve},
+    {"/refuse",  "[ROOM]",                 "do not give it",                                                 do_refuse },
+    {"/new",     "ROOM THRESHOLD USER...", "make a room (names with blanks in double quotes)",               do_new    },
+    {"/history", "[ROOM]",                 "show the messages again",                                        do_history},
+    {"/leave",   "ROOM",                   "leave a room for good",                                          do_leave  },
+    {"/help",    "",                       "this",                                                           do_help   },
+    {"/quit",    "",                       "end (also Ctrl-D)",                                              do_quit   },
+};
+
+static void do_help(struct ui *ui, char **words, int n)
+{
+    (void)words, (void)n;
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        ui_say(ui, NOTE, "%-8s %-22s %s", commands[i].word, commands[i].arg, commands[i].help);
+    ui_say(ui, NOTE, "%-31s %s", "//TEXT", "send a text that begins with a slash");
+}
+
+/* Splits in place at blanks, but for those in double quotes. */
+static int split(char *text, char *words[WORDS_MAX])
+{
+    int n = 0;
+
+    while (n < WORDS_MAX) {
+        text += strspn(text, " ");
+        if (!*text)
+            break;
+        bool quoted = *text == '"';
+        words[n++] = text += quoted;
+        text += strcspn(text, quoted ? "\"" : " ");
+        if (!*text)
+            break;
+        *text++ = 0;
+    }
+    return n;
+}
+
+static void do_command(struct ui *ui, char *text)
+{
+    AUTO(buf_done) struct buf shown = {0};
+    char *words[WORDS_MAX];
+
+    int n = split(text, words);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].word, words[0]) == 0) {
+            commands[i].run(ui, words, n);
+            return;
+        }
+    }
+    ui_say(ui, BAD, "there is no command %s; /help lists them", show(slice_text(words[0]), &shown));
+}
+
+static void do_send(struct ui *ui, struct slice text)
+{
+    AUTO(json_done) json_t *reply = NULL;
+
+    if (!ui->room.n)
+        ui_say(ui, BAD, "you are in no room yet: /open ROOM, or /rooms to see yours");
+    else if (text.n > MESSAGE_TEXT_MAX)
+        ui_say(ui, BAD, "the text is longer than %d bytes", MESSAGE_TEXT_MAX);
+    else
+        reply = ask(ui, json_pack("{s:s, s:s, s:s%}", "type", "new_message", "room", ui->room.s, "message",
+                                  (const char *)text.p, text.n));
+}
+
+void ui_take_line(struct ui *ui, struct buf *line)
+{
+    const char *text = buf_cstr(line);
+
+    if (!text || line->n == 0)
+        return;
+    if (!utf8_valid(buf_slice(line)) || strlen(text) != line->n)
+        ui_say(ui, BAD, "this is not UTF-8 text");
+    else if (text[0] == '/' && text[1] != '/')
+        do_command(ui, (char *)line->p);
+    else
+        do_send(ui, text[0] == '/' ? slice_of(line->p + 1, line->n - 1) : buf_slice(line));
+}

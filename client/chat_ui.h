@@ -1,0 +1,61 @@
+/*
+ * kerb chat: what the person types, and what others say above it.
+ *
+ * A line is a message to the room one is in, or a command that starts with a slash. Everything that others have written
+ * goes through show(). Internal to the command.
+ */
+#ifndef KERB_CLIENT_CHAT_UI_H
+#define KERB_CLIENT_CHAT_UI_H
+
+#include "client/cmd_chat.h"
+
+enum style {
+    PLAIN,
+    NOTE, /* of the program */
+    ASK,  /* wants an answer */
+    BAD,
+};
+
+struct ui {
+    struct cmd *cmd;
+    struct kerb_chat *chat;
+    struct line *line;
+    bool has_colours, is_over;
+    json_t *rooms;        /* id -> room object */
+    json_t *online;       /* names */
+    struct name room;     /* where one is; n 0: nowhere */
+    struct name waiting;  /* asked to be opened */
+    struct name last_ask; /* room of the last request for one's share */
+    int64_t last_seq;     /* shown in `room` */
+    struct buf present;   /* members online in `room`, as last told */
+};
+
+/* --- chat_view.c --- */
+
+void ui_say(struct ui *ui, enum style style, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void ui_show_message(struct ui *ui, const json_t *m);
+void ui_set_prompt(struct ui *ui);
+const char *ui_show_word(struct slice room, struct buf *b); /* as it would be typed behind a command; borrowed from b */
+
+void ui_know(struct ui *ui, json_t *room);
+const json_t *ui_room_of(const struct ui *ui, const struct name *id); /* NULL: not known */
+const json_t *ui_find_room(const struct ui *ui, const char *word);    /* by id, else by name */
+bool ui_is_open(const json_t *room);
+void ui_tell_present(struct ui *ui); /* who of the room one is in is here, when it has changed */
+void ui_take_online(struct ui *ui, const json_t *j);
+void ui_enter(struct ui *ui, const json_t *j); /* a room's messages have come */
+
+/* --- chat_pushes.c --- */
+
+void ui_on_message(void *ctx, const char *type, const char *json);
+void ui_on_event(void *ctx, enum kerb_chat_event event, const char *text);
+void ui_on_new_room(struct ui *ui, const json_t *j);
+
+/* --- chat_commands.c --- */
+
+void ui_take_line(struct ui *ui, struct buf *line);
+void ui_refresh(struct ui *ui);
+void ui_open(struct ui *ui, char **words, int n);
+void ui_rooms(struct ui *ui, char **words, int n);
+
+#endif

@@ -1,0 +1,176 @@
+/* kerb chat: what is shown, and what is known of rooms. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/chat_ui.h"
+
+#define TIME_TEXT 32
+
+/* --- saying --- */
+
+void ui_say(struct ui *ui, enum style style, const char *fmt, ...)
+{
+    static const char *const colours[] = {[PLAIN] = "", [NOTE] = "\033[2m", [ASK] = "\033[1;33m", [BAD] = "\033[31m"};
+    AUTO(buf_done) struct buf text = {0};
+    AUTO(str_done) char *line = NULL;
+    bool coloured = ui->has_colours && style != PLAIN;
+    va_list ap;
+
+    va_start(ap, fmt);
+    int n = vasprintf(&line, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        line = NULL;
+    if (n >= 0 &&
+        buf_printf(&text, "%s%s%s%s", coloured ? colours[style] : "", style == PLAIN ? "" : "* ", line,
+                   coloured ? "\033[0m" : "") == RC_OK &&
+        buf_cstr(&text))
+        line_say(ui->line, (const char *)text.p);
+}
+
+static void local_time(int64_t unix_s, char out[TIME_TEXT])
+{
+    time_t t = (time_t)unix_s, now = (time_t)clock_s();
+    struct tm tm = {0}, today = {0};
+
+    (void)localtime_r(&t, &tm);
+    (void)localtime_r(&now, &today);
+    bool is_today = tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday;
+    if (strftime(out, TIME_TEXT, is_today ? "%H:%M" : "%Y-%m-%d %H:%M", &tm) == 0)
+        out[0] = 0;
+}
+
+void ui_show_message(struct ui *ui, const json_t *m)
+{
+    AUTO(buf_done) struct buf from = {0}, text = {0}, room = {0};
+    struct slice in = talk_text(m, "room");
+    bool here = slice_eq(in, name_slice(&ui->room));
+    char time[TIME_TEXT];
+
+    local_time(talk_int(m, "time"), time);
+    if (here && talk_int(m, "seq") > ui->last_seq)
+        ui->last_seq = talk_int(m, "seq");
+    ui_say(ui, PLAIN, "%s%s%s%s %s%s:%s %s", here ? "" : "[", here ? "" : show(in, &room), here ? "" : "] ", time,
+           ui->has_colours ? "\033[1m" : "", show(talk_text(m, "from"), &from), ui->has_colours ? "\033[0m" : "",
+           show(talk_text(m, "text"), &text));
+}
+
+/* A room as it would be typed behind a command. */
+const char *ui_show_word(struct slice room, struct buf *b)
+{
+    AUTO(buf_done) struct buf shown = {0};
+    bool blank = room.n == 0 || memchr(room.p, ' ', room.n);
+
+    buf_reset(b);
+    const char *text = show(room, &shown);
+    if (buf_printf(b, blank ? "\"%s\"" : "%s", text) != RC_OK)
+        buf_done(b);
+    text = buf_cstr(b);
+    return text ? text : "?";
+}
+
+void ui_set_prompt(struct ui *ui)
+{
+    AUTO(buf_done) struct buf shown = {0}, prompt = {0};
+
+    if (buf_printf(&prompt, "%s> ", show(name_slice(&ui->room), &shown)) == RC_OK && buf_cstr(&prompt))
+        line_prompt(ui->line, (const char *)prompt.p);
+}
+
+/* --- what is known of rooms --- */
+
+void ui_know(struct ui *ui, json_t *room)
+{
+    struct slice id = talk_text(room, "room");
+
+    if (id.n)
+        (void)json_object_setn(ui->rooms, (const char *)id.p, id.n, room);
+}
+
+const json_t *ui_room_of(const struct ui *ui, const struct name *id)
+{
+    return json_object_get(ui->rooms, id->s);
+}
+
+/* By id, else by name. */
+const json_t *ui_find_room(const struct ui *ui, const char *word)
+{
+    const json_t *room = json_object_get(ui->rooms, word);
+    const char *id;
+    json_t *each;
+
+    if (room)
+        return room;
+    json_object_foreach ((json_t *)(uintptr_t)ui->rooms, id, each)
+        if (slice_eq(talk_text(each, "name"), slice_text(word)))
+            return each;
+    return NULL;
+}
+
+bool ui_is_open(const json_t *room)
+{
+    return talk_int(room, "threshold") == 0 || json_is_true(json_object_get(room, "opened"));
+}
+
+/* Who of the room one is in is here, told when it has changed. */
+void ui_tell_present(struct ui *ui)
+{
+    AUTO(buf_done) struct buf names = {0};
+    const json_t *room = ui->room.n ? ui_room_of(ui, &ui->room) : NULL;
+
+    if (!room || talk_names(json_object_get(room, "users"), ui->online, &names) != RC_OK || !buf_cstr(&names) ||
+        slice_eq(buf_slice(&names), buf_slice(&ui->present)))
+        return;
+    buf_done(&ui->present);
+    ui->present = buf_take(&names);
+    ui_say(ui, NOTE, "online here: %s", buf_cstr(&ui->present));
+}
+
+void ui_take_online(struct ui *ui, const json_t *j)
+{
+    static const char *const lists[] = {"rooms", "rooms_waiting"};
+    json_t *online = json_object_get(j, "users_online");
+
+    json_decref(ui->online);
+    ui->online = json_incref(online);
+    (void)json_object_clear(ui->rooms);
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++)
+        for (size_t i = 0; i < json_array_size(json_object_get(j, lists[l])); i++)
+            ui_know(ui, json_array_get(json_object_get(j, lists[l]), i));
+    if (ui->room.n && !ui_room_of(ui, &ui->room)) {
+        AUTO(buf_done) struct buf shown = {0};
+        ui_say(ui, NOTE, "you are no longer in %s", show(name_slice(&ui->room), &shown));
+        ui->room.n = 0;
+        ui->room.s[0] = 0;
+        ui_set_prompt(ui);
+    }
+    ui_tell_present(ui);
+}
+
+/* --- entering a room --- */
+
+void ui_enter(struct ui *ui, const json_t *j)
+{
+    AUTO(buf_done) struct buf shown = {0};
+    const json_t *messages = json_object_get(j, "messages"), *room = json_object_get(j, "room");
+    bool same = slice_eq(talk_text(room, "room"), name_slice(&ui->room));
+
+    if (!same) {
+        if (name_parse(talk_text(room, "room"), &ui->room) != RC_OK)
+            return;
+        ui->last_seq = 0;
+        buf_done(&ui->present);
+        ui_set_prompt(ui);
+    }
+    if (slice_eq(name_slice(&ui->waiting), name_slice(&ui->room)))
+        ui->waiting.n = 0;
+    ui_say(ui, NOTE, "%s is open: %zu message%s%s", show(name_slice(&ui->room), &shown), json_array_size(messages),
+           json_array_size(messages) == 1 ? "" : "s",
+           json_is_true(json_object_get(j, "more")) ? ", and older ones that are not shown" : "");
+    for (size_t i = 0; i < json_array_size(messages); i++)
+        if (talk_int(json_array_get(messages, i), "seq") > ui->last_seq)
+            ui_show_message(ui, json_array_get(messages, i));
+    ui_tell_present(ui);
+}
