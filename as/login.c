@@ -74,7 +74,7 @@ static void refuse(const struct as_env *env, enum rc rc, const struct as_rep *re
     if (rc == RC_PREAUTH_REQUIRED) {
         jw_text(&w, "realm", name_slice(&env->conf->realm));
         as_offer_write(&w, &rep->params);
-        jw_text(&w, "cookie", buf_slice(&rep->cookie));
+        jw_plain(&w, "cookie", buf_slice(&rep->cookie));
     }
     http_reply_error_close(reply, &w);
 }

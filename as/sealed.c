@@ -123,7 +123,7 @@ static enum rc write_reply(const struct as_env *env, const struct as_job *job, s
     struct jw w = jw_start(out);
     jw_open(&w, NULL, '{');
     jw_base64url(&w, "session_key", key_slice(&t->session));
-    jw_text(&w, "tgt", ticket);
+    jw_plain(&w, "tgt", ticket);
     jw_text(&w, "etype", slice_text(etype));
     jw_int(&w, "auth_time", t->auth_time);
     jw_int(&w, "start_time", t->start);

@@ -127,7 +127,7 @@ static enum rc write_reply(const struct ticket *t, struct slice ticket_text, str
     TRY(buf_reserve(out, ticket_text.n + REPLY_ROOM));
     struct jw w = jw_start(out);
     jw_open(&w, NULL, '{');
-    jw_text(&w, "tgs_ticket", ticket_text);
+    jw_plain(&w, "tgs_ticket", ticket_text);
     jw_text(&w, "tgs_name", name_slice(&t->server));
     jw_base64(&w, "session_key", key_slice(&t->session));
     jw_int(&w, "time_to_live", lifetime_s);

@@ -48,7 +48,7 @@ static enum rc write_reply(const struct ticket *t, struct slice ticket_text, str
     jw_text(&w, "service", name_slice(&t->server));
     jw_int(&w, "time_to_live", t->end - t->start);
     jw_base64(&w, "client_service_sk", key_slice(&t->session));
-    jw_text(&w, "service_ticket", ticket_text);
+    jw_plain(&w, "service_ticket", ticket_text);
     jw_time(&w, "timestamp", t->start);
     jw_close(&w, '}');
     return jw_end(&w);

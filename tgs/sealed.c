@@ -89,7 +89,7 @@ static enum rc write_reply(const struct tgs_job *job, struct slice ticket_text, 
     jw_open(&w, NULL, '{');
     jw_text(&w, "service", name_slice(&t->server));
     jw_base64url(&w, "session_key", key_slice(&t->session));
-    jw_text(&w, "ticket", ticket_text);
+    jw_plain(&w, "ticket", ticket_text);
     jw_int(&w, "start_time", t->start);
     jw_int(&w, "end_time", t->end);
     jw_int(&w, "renew_till", t->renew_till);

@@ -6,22 +6,36 @@
 static const char std_letters[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_letters[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/* An alphabet's letters two by two, for twelve bits at once. */
+struct pairs {
+    char letters[4096][2];
+};
+static struct pairs std_pairs, url_pairs;
+
+static void fill_pairs(struct pairs *pairs, const char letters[64])
+{
+    for (size_t i = 0; i < ARRAY_LEN(pairs->letters); i++) {
+        pairs->letters[i][0] = letters[i >> 6];
+        pairs->letters[i][1] = letters[i & 63];
+    }
+}
+
 size_t base64_len(size_t n)
 {
     return (n + 2) / 3 * 4;
 }
 
 /* Writes whole and partial groups; returns the letters written, without padding. */
-static size_t encode_groups(const char letters[64], struct slice s, uint8_t *o)
+static size_t encode_groups(const char letters[64], const struct pairs *pairs, struct slice s, uint8_t *o)
 {
     uint8_t *start = o;
     size_t i = 0;
 
     for (; i + 8 <= s.n; i += 6) { /* two groups of one load, which reads two bytes more */
         uint64_t v = get_u64be(s.p + i) >> 16;
-#pragma GCC unroll 8
-        for (int shift = 42; shift >= 0; shift -= 6)
-            *o++ = (uint8_t)letters[v >> shift & 63];
+#pragma GCC unroll 4
+        for (int shift = 36; shift >= 0; shift -= 12, o += 2)
+            memcpy(o, pairs->letters[v >> shift & 4095], 2);
     }
     for (; i + 3 <= s.n; i += 3) {
         uint32_t v = (uint32_t)s.p[i] << 16 | (uint32_t)s.p[i + 1] << 8 | s.p[i + 2];
@@ -44,7 +58,7 @@ static size_t encode_groups(const char letters[64], struct slice s, uint8_t *o)
 enum rc base64_encode(struct slice s, struct buf *out)
 {
     TRY(buf_reserve(out, base64_len(s.n)));
-    size_t n = encode_groups(std_letters, s, out->p + out->n);
+    size_t n = encode_groups(std_letters, &std_pairs, s, out->p + out->n);
     while (n % 4)
         out->p[out->n + n++] = '=';
     out->n += n;
@@ -54,7 +68,7 @@ enum rc base64_encode(struct slice s, struct buf *out)
 enum rc base64url_encode(struct slice s, struct buf *out)
 {
     TRY(buf_reserve(out, base64_len(s.n)));
-    out->n += encode_groups(url_letters, s, out->p + out->n);
+    out->n += encode_groups(url_letters, &url_pairs, s, out->p + out->n);
     return RC_OK;
 }
 
@@ -72,17 +86,40 @@ static const uint8_t url_values[256] = {LETTERS_AND_DIGITS, ['-'] = 63, ['_'] = 
 static const uint8_t lenient_values[256] = {
     LETTERS_AND_DIGITS, ['+'] = 63, [' '] = 63, ['/'] = 64, ['\r'] = SKIP, ['\n'] = SKIP};
 
+/* What a letter stands for at each of the four places of a group; FOREIGN: nothing. */
+#define FOREIGN UINT32_C(0x80000000)
+struct places {
+    uint32_t value[4][256];
+};
+static struct places url_places, lenient_places;
+
+static void fill_places(struct places *places, const uint8_t values[256])
+{
+    for (unsigned place = 0; place < 4; place++)
+        for (unsigned c = 0; c < 256; c++)
+            places->value[place][c] =
+                values[c] == 0 || values[c] == SKIP ? FOREIGN : (values[c] - 1U) << 6 * (3 - place);
+}
+
+/* Before main, so before any thread. */
+__attribute__((constructor)) static void setup(void)
+{
+    fill_pairs(&std_pairs, std_letters);
+    fill_pairs(&url_pairs, url_letters);
+    fill_places(&url_places, url_values);
+    fill_places(&lenient_places, lenient_values);
+}
+
 /* Decodes whole groups of four letters up to the first that is not; returns how many letters were read. */
-static size_t decode_groups(struct slice text, const uint8_t values[256], uint8_t *o)
+static size_t decode_groups(struct slice text, const struct places *places, uint8_t *o)
 {
     size_t i = 0;
 
     for (; i + 4 <= text.n; i += 4) {
-        uint32_t a = values[text.p[i]] - 1U, b = values[text.p[i + 1]] - 1U;
-        uint32_t c = values[text.p[i + 2]] - 1U, d = values[text.p[i + 3]] - 1U;
-        if ((a | b | c | d) > 63)
+        uint32_t v = places->value[0][text.p[i]] | places->value[1][text.p[i + 1]] | places->value[2][text.p[i + 2]] |
+                     places->value[3][text.p[i + 3]];
+        if (v & FOREIGN)
             break;
-        uint32_t v = a << 18 | b << 12 | c << 6 | d;
         *o++ = (uint8_t)(v >> 16);
         *o++ = (uint8_t)(v >> 8);
         *o++ = (uint8_t)v;
@@ -91,9 +128,10 @@ static size_t decode_groups(struct slice text, const uint8_t values[256], uint8_
 }
 
 /* Decodes letters without padding into o, which has room; returns false on a foreign letter or a second spelling. */
-static bool decode_letters(struct slice text, const uint8_t values[256], uint8_t *o, size_t *ret_n)
+static bool decode_letters(struct slice text, const uint8_t values[256], const struct places *places, uint8_t *o,
+                           size_t *ret_n)
 {
-    size_t start = decode_groups(text, values, o), n = start / 4 * 3, have = 0;
+    size_t start = decode_groups(text, places, o), n = start / 4 * 3, have = 0;
     uint32_t v = 0;
 
     for (size_t i = start; i < text.n; i++) {
@@ -134,7 +172,7 @@ enum rc base64url_decode(struct slice text, struct buf *out)
 {
     size_t n;
     TRY(buf_reserve(out, text.n));
-    if (!decode_letters(text, url_values, out->p + out->n, &n))
+    if (!decode_letters(text, url_values, &url_places, out->p + out->n, &n))
         return RC_MALFORMED;
     out->n += n;
     return RC_OK;
@@ -153,7 +191,7 @@ enum rc base64_decode_lenient(struct slice text, struct buf *out)
     if (letters % 4 || pads > 2)
         return RC_MALFORMED;
     TRY(buf_reserve(out, text.n));
-    if (!decode_letters(slice_of(text.p, end), lenient_values, out->p + out->n, &n))
+    if (!decode_letters(slice_of(text.p, end), lenient_values, &lenient_places, out->p + out->n, &n))
         return RC_MALFORMED;
     out->n += n;
     return RC_OK;

@@ -219,6 +219,16 @@ void jw_text(struct jw *w, const char *name, struct slice value)
         put(w, quoted(w->out, value));
 }
 
+void jw_plain(struct jw *w, const char *name, struct slice value)
+{
+    if (!next(w, name))
+        return;
+    put(w, buf_reserve(w->out, value.n + 2));
+    put(w, buf_byte(w->out, '"'));
+    put(w, buf_add(w->out, value));
+    put(w, buf_byte(w->out, '"'));
+}
+
 void jw_int(struct jw *w, const char *name, int64_t value)
 {
     uint8_t digits[20];

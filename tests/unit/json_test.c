@@ -141,6 +141,7 @@ static void jw__writes_every_kind(void **state)
     jw_base64(&w, "b", SLICE(bytes));
     jw_base64url(&w, "u", SLICE(bytes));
     jw_time(&w, "time", 0);
+    jw_plain(&w, "plain", slice_text("AQEAAA-_"));
     jw_raw(&w, "raw", slice_text("{\"a\":[]}"));
     jw_open(&w, "empty", '[');
     jw_close(&w, ']');
@@ -153,9 +154,11 @@ static void jw__writes_every_kind(void **state)
     jw_int(&w, "last", 2);
     jw_close(&w, '}');
     assert_ok(jw_end(&w));
-    assert_slice(buf_slice(&out), "{\"t\":\"x\",\"i\":-9223372036854775808,\"y\":true,\"n\":false,\"b\":\"+/8=\","
-                                  "\"u\":\"-_8\",\"time\":\"1970-01-01 00:00:00\",\"raw\":{\"a\":[]},\"empty\":[],"
-                                  "\"list\":[1,{},\"\"],\"last\":2}");
+    assert_slice(
+        buf_slice(&out),
+        "{\"t\":\"x\",\"i\":-9223372036854775808,\"y\":true,\"n\":false,\"b\":\"+/8=\","
+        "\"u\":\"-_8\",\"time\":\"1970-01-01 00:00:00\",\"plain\":\"AQEAAA-_\",\"raw\":{\"a\":[]},\"empty\":[],"
+        "\"list\":[1,{},\"\"],\"last\":2}");
     assert_ok(parse_depth(buf_slice(&out), JSON_DEPTH_HTTP));
 }
 
