@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "client/ws.h"
+#include "shared/base/base64.h"
 
 #define PATH             "/chat"
 #define BACKOFF_FIRST_MS 500
@@ -24,6 +25,7 @@
 #define CODE_FATAL       4500 /* from here on a new connection would fare no better */
 #define CODE_TOO_BIG     1009
 #define CODE_POLICY      1008
+#define CID_TIME         6 /* bytes of a message's name that tell its time */
 
 struct letter {
     STAILQ_ENTRY(letter) of_inbox;
@@ -555,21 +557,79 @@ enum rc chat_send(struct kerb_chat *c, const json_t *request, uint64_t *ret_id)
     return rc == RC_OK ? RC_OK : client_fail(c->k, KERB_UNREACHABLE, "too much waits to be sent to the chat");
 }
 
-enum rc chat_call(struct kerb_chat *c, const json_t *request, json_t **ret)
+/* A name for a message: ids of one sender grow with the time, which keeps the server's index of them compact. */
+static enum rc make_cid(json_t *request)
 {
-    int64_t end = clock_monotonic_ms() + (int64_t)c->k->timeout_s * 1000;
-    const struct ws *ws = c->ws;
+    AUTO(buf_done) struct buf bytes = {0}, text = {0};
+    uint8_t id[ID_LEN];
+
+    TRY(random_bytes(id, sizeof id));
+    TRY(buf_u64be(&bytes, (uint64_t)clock_ms() << 16));
+    memcpy(id, bytes.p, CID_TIME);
+    TRY(base64url_encode(SLICE(id), &text));
+    if (!buf_cstr(&text) || json_object_set_new(request, "cid", json_string((const char *)text.p)) != 0)
+        return RC_NO_MEMORY;
+    return RC_OK;
+}
+
+/* A message has a name, and so can be sent again without being stored twice. */
+static bool is_message(const json_t *request)
+{
+    struct slice type;
+    return json_get_text(request, "type", &type) == RC_OK && slice_eq(type, slice_text("new_message"));
+}
+
+static enum rc await_connection(struct kerb_chat *c, int64_t end_ms)
+{
     bool other, some;
 
+    while (!c->is_ready && clock_monotonic_ms() < end_ms)
+        TRY(step(c, -1, 100, &other, &some));
+    return RC_OK;
+}
+
+/* Errors: UNREACHABLE, told; *ret_lost: the connection went before the reply came. */
+static enum rc call_once(struct kerb_chat *c, const json_t *request, int64_t end_ms, bool *ret_lost)
+{
+    bool other, some;
+
+    *ret_lost = false;
     TRY(chat_send(c, request, &c->awaited));
+    const struct ws *ws = c->ws;
     while (c->awaited) {
         TRY(step(c, -1, 100, &other, &some));
-        if (c->awaited && (c->ws != ws || clock_monotonic_ms() > end)) {
+        *ret_lost = c->awaited && c->ws != ws;
+        if (*ret_lost || (c->awaited && clock_monotonic_ms() > end_ms)) {
             c->awaited = 0;
             return client_fail(c->k, KERB_UNREACHABLE,
                                "no answer from the chat; what was asked for may have been done");
         }
     }
+    return RC_OK;
+}
+
+static enum rc call_until(struct kerb_chat *c, const json_t *request, int64_t end_ms)
+{
+    bool again = is_message(request), lost;
+    enum rc rc;
+
+    do {
+        if (again)
+            TRY(await_connection(c, end_ms));
+        rc = call_once(c, request, end_ms, &lost);
+    } while (lost && again && clock_monotonic_ms() < end_ms);
+    return rc;
+}
+
+enum rc chat_call(struct kerb_chat *c, const json_t *request, json_t **ret)
+{
+    AUTO(json_done) json_t *named = json_copy((json_t *)(uintptr_t)request);
+
+    if (!named)
+        return RC_NO_MEMORY;
+    if (is_message(named) && !json_object_get(named, "cid"))
+        TRY(make_cid(named));
+    TRY(call_until(c, named, clock_monotonic_ms() + (int64_t)c->k->timeout_s * 1000));
     *ret = c->reply;
     c->reply = NULL;
     return RC_OK;

@@ -21,9 +21,10 @@ static void on_event(void *ctx, enum kerb_chat_event event, const char *text)
                        show(slice_text(text), &room));
 }
 
-static int open_chat(struct cmd *c, struct kerb_chat **ret)
+/* stay_lost: for what need not be done. */
+static int open_chat(struct cmd *c, bool stay_lost, struct kerb_chat **ret)
 {
-    const struct kerb_chat_options o = {.stay_lost = true, .event = on_event};
+    const struct kerb_chat_options o = {.stay_lost = stay_lost, .event = on_event};
 
     (void)signal(SIGPIPE, SIG_IGN);
     return cmd_end(c, kerb_chat_open(c->k, &o, ret));
@@ -105,7 +106,7 @@ int cmd_send(struct cmd *c)
     if (status == EXIT_SUCCESS)
         status = get_text(c, &text);
     if (status == EXIT_SUCCESS)
-        status = open_chat(c, &chat);
+        status = open_chat(c, false, &chat);
     if (status != EXIT_SUCCESS)
         return status;
     reply = ask(chat, json_pack("{s:s, s:s, s:s%}", "type", "new_message", "room", room.s, "message",
@@ -168,7 +169,7 @@ int cmd_rooms(struct cmd *c)
     AUTO(json_done) json_t *reply = NULL, *out = NULL;
     struct kerb_chat *chat = NULL;
 
-    int status = open_chat(c, &chat);
+    int status = open_chat(c, true, &chat);
     if (status != EXIT_SUCCESS)
         return status;
     reply = ask(chat, json_pack("{s:s}", "type", "online"));
@@ -237,7 +238,7 @@ int cmd_history(struct cmd *c)
 
     int status = room_of(c, &room);
     if (status == EXIT_SUCCESS)
-        status = open_chat(c, &chat);
+        status = open_chat(c, true, &chat);
     if (status != EXIT_SUCCESS)
         return status;
     reply = get_history(chat, room.s);

@@ -60,7 +60,9 @@ KERB_MUST enum kerb_status kerb_chat_wait(struct kerb_chat *c, int other_fd, int
 KERB_MUST enum kerb_status kerb_chat_send(struct kerb_chat *c, const char *json, uint64_t *ret_id);
 
 /*
- * Sends a request and waits for its reply, handing what else comes to the callback. Not to be called in callbacks.
+ * Sends a request and waits for its reply, handing what else comes to the callback. Not to be called in callbacks. A
+ * new_message gets a `cid` unless it has one, and is sent again under it when the connection was lost: what is answered
+ * with an `ack` is stored once.
  * Out: ret_json - the reply, also one of type "error"; to be given to kerb_free()
  * Errors: BAD_ARGUMENT, UNREACHABLE (no answer: what was asked for may have been done).
  */

@@ -158,7 +158,7 @@ void say_error(struct chat *chat, struct chat_conn *conn, enum chat_command cmd,
 }
 
 void say_ack(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
-             const struct chat_room *room, const struct chat_shown_message *message)
+             const struct chat_room *room)
 {
     if (!conn || conn->closing || !conn->extensions || label.n == 0)
         return;
@@ -166,8 +166,6 @@ void say_ack(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, s
     push->request = cmd;
     push->label = arena_copy(&chat->arena, label);
     push->room = room;
-    push->messages = message;
-    push->messages_n = message ? 1 : 0;
     act_send(chat, conn, push);
 }
 
@@ -178,5 +176,5 @@ void call_error(const struct call *c, enum chat_code code)
 
 void call_ack(const struct call *c, const struct chat_room *room)
 {
-    say_ack(c->chat, c->conn, c->req->cmd, c->req->label, room, NULL);
+    say_ack(c->chat, c->conn, c->req->cmd, c->req->label, room);
 }

@@ -20,12 +20,13 @@ static void done_add_user(struct chat *chat, struct chat_job *job)
 }
 
 static void (*const done[])(struct chat *chat, struct chat_job *job) = {
-    [JOB_ADD_USER] = done_add_user,       [JOB_ADD_ROOM] = done_add_room,
-    [JOB_ADD_MESSAGE] = done_add_message, [JOB_LEAVE] = done_leave,
-    [JOB_DELETE_ROOM] = done_delete_room, [JOB_DROP_SHARE] = done_drop_share,
-    [JOB_SAVE_DATA] = done_save_data,     [JOB_HEARD] = done_heard,
-    [JOB_RAISE_EPOCH] = done_raise_epoch, [JOB_LOAD_DATA] = done_load_data,
-    [JOB_LOAD_SHARES] = done_load_shares, [JOB_LOAD_HISTORY] = done_load_history,
+    [JOB_ADD_USER] = done_add_user,         [JOB_ADD_ROOM] = done_add_room,
+    [JOB_ADD_MESSAGE] = done_add_message,   [JOB_LEAVE] = done_leave,
+    [JOB_DELETE_ROOM] = done_delete_room,   [JOB_DROP_SHARE] = done_drop_share,
+    [JOB_SAVE_DATA] = done_save_data,       [JOB_HEARD] = done_heard,
+    [JOB_RAISE_EPOCH] = done_raise_epoch,   [JOB_LOAD_DATA] = done_load_data,
+    [JOB_LOAD_SHARES] = done_load_shares,   [JOB_LOAD_HISTORY] = done_load_history,
+    [JOB_FIND_MESSAGE] = done_find_message,
 };
 
 enum rc chat_new(const struct chat_env *env, struct chat **ret)
@@ -69,6 +70,11 @@ enum rc chat_restore_user(struct chat *chat, const uint8_t client_id[ID_LEN], co
         return RC_EXISTS;
     user_add(chat, client_id, name)->stored = true;
     return RC_OK;
+}
+
+void chat_restore_history(struct chat *chat, const uint8_t id[ID_LEN])
+{
+    memcpy(chat->history_id, id, ID_LEN);
 }
 
 static void connected(struct chat *chat, struct chat_event *ev)
@@ -118,6 +124,7 @@ static void logged_in(struct chat *chat, struct chat_conn *conn, const struct ch
     struct chat_push *push = push_new(chat, PUSH_HANDSHAKE);
     push->user = user;
     push->authenticator_s = login->authenticator_s;
+    push->history_id = conn->extensions ? chat->history_id : NULL;
     push->label = arena_copy(&chat->arena, label_for(conn, login->label));
     act_send(chat, conn, push);
     conn_join(chat, conn, user);

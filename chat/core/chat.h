@@ -21,6 +21,8 @@
 #define CHAT_ERRORS_WINDOW_MS   10000 /* ... in this time, then the connection is closed: PROTOCOL.md 5.3 */
 #define CHAT_HISTORY_ROWS       1000  /* messages shown on entering a room: PROTOCOL.md 5.3 */
 #define CHAT_HISTORY_BYTES      524288
+#define CHAT_WAITING_MAX        1000 /* messages of a room that wait to be numbered again */
+#define CHAT_TRIES_MAX          8    /* how often a message is numbered before its sender is told to try again */
 #define CHAT_SEALED_MEMBERS     255  /* share numbers are a byte: PROTOCOL.md 5.4 */
 #define CHAT_ONLINE_PAUSE_MS    1000 /* least time between two unasked `online` of a connection ... */
 #define CHAT_ONLINE_PER_CONN_MS 2    /* ... and as many ms per connection there is, when that is more (N/500 s) */
@@ -141,6 +143,7 @@ struct chat_push {
     const struct chat *chat;      /* HANDSHAKE, ONLINE: who is online */
     const struct chat_user *user; /* HANDSHAKE, ONLINE: whose rooms */
     int64_t authenticator_s;      /* HANDSHAKE */
+    const uint8_t *history_id;    /* HANDSHAKE: ID_LEN bytes; NULL: not told */
     const struct chat_room *room; /* NEW_MESSAGE, NEW_ROOM, GET_SECRET, ROOM_MESSAGES, CLOSE_ROOM; ACK: or NULL */
     struct slice share;           /* NEW_ROOM */
     struct slice asked_by;        /* GET_SECRET */
@@ -148,6 +151,8 @@ struct chat_push {
     const struct chat_shown_message *messages; /* NEW_MESSAGE: one; ROOM_MESSAGES: oldest first; ACK: one or none */
     size_t messages_n;
     bool more;
+    struct slice cid;              /* ACK of a message, or empty */
+    bool dup;                      /* ACK: it was stored before */
     struct slice key;              /* DATA; empty: the whole dictionary */
     const struct chat_pair *pairs; /* DATA: none for a key that is not there */
     size_t pairs_n;
@@ -194,6 +199,9 @@ MUST enum rc chat_restore_user(struct chat *chat, const uint8_t client_id[ID_LEN
 /* Epochs that were heard, and where the feed stood then. */
 MUST enum rc chat_restore_epoch(struct chat *chat, const uint8_t client_id[ID_LEN], uint32_t epoch);
 void chat_restore_feed(struct chat *chat, uint64_t seq);
+
+/* Which history the store holds: it changes when an older one was put back. */
+void chat_restore_history(struct chat *chat, const uint8_t id[ID_LEN]);
 
 /* Up to where the feed was heard and what it said is stored. */
 uint64_t chat_feed_seq(const struct chat *chat);

@@ -26,7 +26,7 @@ void done_save_data(struct chat *chat, struct chat_job *job)
     struct chat_conn *conn = conn_by_serial(chat, job->conn);
 
     if (job->rc == RC_OK)
-        say_ack(chat, conn, CMD_SAVE_DATA, buf_slice(&job->label), NULL, NULL);
+        say_ack(chat, conn, CMD_SAVE_DATA, buf_slice(&job->label), NULL);
     else
         say_error(chat, conn, CMD_SAVE_DATA, buf_slice(&job->label), job->rc == RC_LIMIT ? CODE_LIMIT : CODE_INTERNAL,
                   slice_of(NULL, 0));

@@ -36,6 +36,7 @@ struct chat {
     struct users_online users_online;
     struct epochs_by_id epochs_by_id;
     uint64_t feed_seq;
+    uint8_t history_id[ID_LEN];
     struct rooms_by_id rooms_by_id;
     struct rooms_by_uid rooms_by_uid;
     size_t conns_n, rooms_n, open_n; /* open_n: rooms that can be read now */
@@ -81,7 +82,7 @@ struct chat_job *job_new(enum chat_job_kind kind); /* never NULL */
 void say_error(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
                enum chat_code code, struct slice detail);
 void say_ack(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
-             const struct chat_room *room, const struct chat_shown_message *message);
+             const struct chat_room *room);
 
 /* A request that has reached its handler. */
 struct call {
@@ -167,6 +168,9 @@ void history_ask(struct chat *chat, struct chat_room *room, const struct chat_co
 void cmd_new_message(const struct call *c);
 void done_add_message(struct chat *chat, struct chat_job *job);
 void done_load_history(struct chat *chat, struct chat_job *job);
+void done_find_message(struct chat *chat, struct chat_job *job);
+void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code code);
+void waiting_free(struct chat_room *room);
 
 /* data.c */
 void cmd_save_data(const struct call *c);

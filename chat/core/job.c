@@ -27,6 +27,7 @@ void chat_job_free(struct chat_job *job)
     free(job->rows);
     free(job->pairs);
     buf_done(&job->message.box);
+    buf_done(&job->cid);
     buf_done(&job->key);
     buf_done(&job->value);
     buf_done(&job->label);

@@ -16,7 +16,8 @@
 enum chat_job_kind {
     JOB_ADD_USER,     /* who: somebody's first login to this chat */
     JOB_ADD_ROOM,     /* room, commitments and all shares, in one transaction */
-    JOB_ADD_MESSAGE,  /* one sealed message; refused (rc LIMIT) unless seq is the room's last stored one plus 1 */
+    JOB_ADD_MESSAGE,  /* one sealed message of who; refused (rc LIMIT) unless seq is the room's last stored one plus
+                         1, or (rc EXISTS) when who has a message with that cid: it is the result */
     JOB_LEAVE,        /* who leaves room: his member row, commitment and pending share go */
     JOB_DELETE_ROOM,  /* the room and all that belongs to it */
     JOB_DROP_SHARE,   /* who has received his share of room: the pending row is erased from the file */
@@ -26,6 +27,7 @@ enum chat_job_kind {
     JOB_LOAD_DATA,    /* who's value under key, or all of them */
     JOB_LOAD_SHARES,  /* who's shares that were never delivered */
     JOB_LOAD_HISTORY, /* messages of room: the newest, within limits; oldest first */
+    JOB_FIND_MESSAGE, /* who's message with that cid; rc NOT_FOUND */
 };
 
 enum chat_hold {
@@ -69,6 +71,7 @@ struct chat_job {
     struct chat_job_member *members;
     size_t members_n;
     struct chat_message_row message;
+    struct buf cid;        /* ADD_MESSAGE (empty: none), FIND_MESSAGE */
     struct buf key, value; /* SAVE_DATA, LOAD_DATA (empty key: all of them) */
     uint64_t feed_seq;
     uint64_t data_max;  /* SAVE_DATA: bytes that `who` may have stored, keys included */
@@ -77,10 +80,11 @@ struct chat_job {
 
     /* results */
     enum rc rc;
-    struct chat_message_row *rows; /* LOAD_HISTORY, seq ascending */
+    struct chat_message_row *rows; /* LOAD_HISTORY, seq ascending; ADD_MESSAGE, FIND_MESSAGE: the one with the cid */
     size_t rows_n;
-    bool more;               /* LOAD_HISTORY: there are older ones */
-    struct chat_pair *pairs; /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
+    uint8_t found_uid[ID_LEN]; /* the room of the message with the cid */
+    bool more;                 /* LOAD_HISTORY: there are older ones */
+    struct chat_pair *pairs;   /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
     size_t pairs_n;
 
     /* the core's own; the store does not look at it */
@@ -88,7 +92,10 @@ struct chat_job {
     struct buf label, text;
     uint64_t opening; /* of the room, when the job was made */
     bool to_all;      /* LOAD_HISTORY: the room has just been opened, everybody is shown it */
+    unsigned tries;   /* ADD_MESSAGE: how often it was numbered */
 };
+
+STAILQ_HEAD(chat_job_list, chat_job);
 
 struct chat_job *chat_job_new(enum chat_job_kind kind); /* NULL: out of memory */
 void chat_job_free(struct chat_job *job);               /* wipes; accepts NULL */

@@ -55,14 +55,161 @@ static struct chat_shown_message shown(const struct chat_message_row *row, struc
     return m;
 }
 
-void cmd_new_message(const struct call *c)
+/* --- on its way to the store --- */
+
+static struct chat_conn *asker_of(const struct chat *chat, const struct chat_job *job)
+{
+    return conn_by_serial(chat, job->conn);
+}
+
+static void refuse(struct chat *chat, const struct chat_job *job, enum chat_code code)
+{
+    say_error(chat, asker_of(chat, job), CMD_NEW_MESSAGE, buf_slice(&job->label), code, slice_of(NULL, 0));
+}
+
+/* The message gets the room's next number, is sealed with it, and goes to the store. */
+static void number(struct chat *chat, struct chat_room *room, struct chat_job *job)
 {
     AUTO(buf_done) struct buf context = {0};
+    struct chat_message_row *row = &job->message;
+
+    row->seq = ++room->seq;
+    row->epoch = room->epoch;
+    struct envelope_aad aad = message_aad(chat, room, row, &context);
+    buf_reset(&row->box);
+    must(envelope_seal(key_of(chat, room), &aad, buf_slice(&job->text), &row->box));
+    job->opening = room->opening;
+    job->tries++;
+    room->messages_n++;
+    act_job(chat, job);
+}
+
+/* A job that came back is freed behind its handler: this one goes on with what was in it. */
+static struct chat_job *move(struct chat_job *job)
+{
+    struct chat_job *moved = job_new(job->kind);
+
+    *moved = *job;
+    *job = (struct chat_job){.kind = moved->kind};
+    return moved;
+}
+
+/*
+ * Takes what is in the job, or tells its sender why not. What came back from the store was there before what has come
+ * since.
+ */
+static void keep_waiting(struct chat *chat, struct chat_room *room, struct chat_job *job)
+{
+    bool is_back = job->tries > 0;
+
+    if (!room->open) {
+        refuse(chat, job, CODE_ROOM_CLOSED);
+    } else if (job->tries >= CHAT_TRIES_MAX || room->waiting_n >= CHAT_WAITING_MAX) {
+        refuse(chat, job, CODE_RATE_LIMITED);
+    } else {
+        struct chat_job *moved = move(job);
+        if (is_back)
+            STAILQ_INSERT_TAIL(&room->refused, moved, link);
+        else
+            STAILQ_INSERT_TAIL(&room->waiting, moved, link);
+        room->waiting_n++;
+    }
+}
+
+/* NULL: none. */
+static struct chat_job *next_waiting(struct chat_room *room)
+{
+    struct chat_job *job = STAILQ_FIRST(&room->refused);
+
+    if (job)
+        STAILQ_REMOVE_HEAD(&room->refused, link);
+    else if ((job = STAILQ_FIRST(&room->waiting)))
+        STAILQ_REMOVE_HEAD(&room->waiting, link);
+    if (job)
+        room->waiting_n--;
+    return job;
+}
+
+void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code code)
+{
+    struct chat_job *job;
+
+    while ((job = next_waiting(room))) {
+        refuse(chat, job, code);
+        chat_job_free(job);
+    }
+}
+
+void waiting_free(struct chat_room *room)
+{
+    struct chat_job *job;
+
+    while ((job = next_waiting(room)))
+        chat_job_free(job);
+}
+
+/*
+ * A message that was not stored leaves a hole behind it, and those behind the hole are refused: when all that were
+ * under way have come back, they are numbered again, in their order.
+ */
+static void settle(struct chat *chat, struct chat_room *room, struct chat_job *job)
+{
+    struct chat_job *again;
+
+    room->messages_n--;
+    if (job->rc == RC_OK)
+        room->head = job->message.seq;
+    else
+        room->resync = true;
+    if (job->rc == RC_LIMIT)
+        keep_waiting(chat, room, job);
+    if (!room->resync || room->messages_n > 0)
+        return;
+    room->seq = room->head;
+    room->resync = false;
+    while ((again = next_waiting(room)))
+        number(chat, room, again);
+}
+
+/* Who asks whether a message was stored, while the room cannot take a new one. */
+static void find_stored(const struct call *c, const struct chat_room *room)
+{
+    struct chat_job *job = room_job(room, JOB_FIND_MESSAGE);
+
+    memcpy(job->who, c->user->client_id, ID_LEN);
+    must(buf_add(&job->cid, c->req->cid));
+    must(buf_add(&job->label, c->req->label));
+    job->conn = c->conn->serial;
+    act_job(c->chat, job);
+}
+
+static struct chat_job *message_job(const struct call *c, const struct chat_room *room)
+{
+    struct chat_job *job = room_job(room, JOB_ADD_MESSAGE);
+
+    job->message.time_s = c->chat->time_s;
+    job->message.sender = c->user->name;
+    must(c->chat->env.random(c->chat->env.ctx, job->message.mid, ID_LEN));
+    memcpy(job->who, c->user->client_id, ID_LEN);
+    must(buf_add(&job->text, c->req->text));
+    must(buf_add(&job->label, c->req->label));
+    if (c->conn->extensions)
+        must(buf_add(&job->cid, c->req->cid));
+    job->conn = c->conn->serial;
+    return job;
+}
+
+void cmd_new_message(const struct call *c)
+{
     struct chat_member *m = call_member(c);
 
     if (!m)
         return;
     struct chat_room *room = m->room;
+    if (!room->open && c->conn->extensions && c->req->cid.n) {
+        find_stored(c, room);
+        return;
+    }
     if (!room->open) {
         call_error(c, CODE_ROOM_CLOSED);
         return;
@@ -71,56 +218,79 @@ void cmd_new_message(const struct call *c)
         call_error(c, CODE_LIMIT);
         return;
     }
-    if (room->resync) {
-        call_error(c, CODE_INTERNAL);
+    struct chat_job *job = message_job(c, room);
+    if (!room->resync) {
+        number(c->chat, room, job);
         return;
     }
-    struct chat_job *job = room_job(room, JOB_ADD_MESSAGE);
-    struct chat_message_row *row = &job->message;
-    row->seq = ++room->seq;
-    row->time_s = c->chat->time_s;
-    row->epoch = room->epoch;
-    row->sender = c->user->name;
-    must(c->chat->env.random(c->chat->env.ctx, row->mid, ID_LEN));
-    struct envelope_aad aad = message_aad(c->chat, room, row, &context);
-    must(envelope_seal(key_of(c->chat, room), &aad, c->req->text, &row->box));
-    must(buf_add(&job->text, c->req->text));
-    must(buf_add(&job->label, c->req->label));
-    job->conn = c->conn->serial;
-    room->messages_n++;
-    act_job(c->chat, job);
+    keep_waiting(c->chat, room, job);
+    chat_job_free(job);
 }
 
-/* A message that could not be stored leaves a hole behind it: wait until all that were under way have come back. */
-static void settle(struct chat_room *room, const struct chat_job *job)
-{
-    room->messages_n--;
-    if (job->rc == RC_OK)
-        room->head = job->message.seq;
-    else
-        room->resync = true;
-    if (room->resync && room->messages_n == 0) {
-        room->seq = room->head;
-        room->resync = false;
-    }
-}
+/* --- back from the store --- */
 
-void done_add_message(struct chat *chat, struct chat_job *job)
+static void say_stored(struct chat *chat, const struct chat_job *job, const struct chat_room *room,
+                       const struct chat_shown_message *message, bool dup)
 {
-    struct chat_room *room = job_room(chat, job);
-    struct chat_conn *asker = conn_by_serial(chat, job->conn);
+    struct chat_conn *conn = asker_of(chat, job);
 
-    if (room)
-        settle(room, job);
-    if (job->rc != RC_OK) {
-        say_error(chat, asker, CMD_NEW_MESSAGE, buf_slice(&job->label), CODE_INTERNAL, slice_of(NULL, 0));
+    if (!conn || !conn->extensions || (!job->label.n && !job->cid.n))
         return;
-    }
+    struct chat_push *push = push_new(chat, PUSH_ACK);
+    push->request = CMD_NEW_MESSAGE;
+    push->label = arena_copy(&chat->arena, buf_slice(&job->label));
+    push->room = room;
+    push->messages = message;
+    push->messages_n = 1;
+    push->cid = arena_copy(&chat->arena, buf_slice(&job->cid));
+    push->dup = dup;
+    act_send(chat, conn, push);
+}
+
+/* As it can be shown in this step. */
+static struct chat_shown_message *shown_row(struct chat *chat, const struct chat_message_row *row, struct slice text)
+{
     struct chat_shown_message *message = arena_get(&chat->arena, sizeof(*message));
-    struct chat_message_row *row = arena_get(&chat->arena, sizeof(*row));
-    *row = job->message;
-    row->box = (struct buf){0};
-    *message = shown(row, arena_copy(&chat->arena, buf_slice(&job->text)));
+
+    *message = shown(row, arena_copy(&chat->arena, text));
+    message->from = arena_copy(&chat->arena, message->from);
+    return message;
+}
+
+/*
+ * The sender has a message with that cid. Is it this one? In a closed room that cannot be told: he is told that it is
+ * there. CODE_COUNT: yes.
+ */
+static enum chat_code compare_stored(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
+{
+    AUTO(buf_done) struct buf context = {0}, text = {0};
+    const struct chat_message_row *row = &job->rows[0];
+
+    if (!room || memcmp(job->found_uid, room->uid, ID_LEN) != 0)
+        return CODE_CID_CONFLICT;
+    if (!room->open || job->kind == JOB_FIND_MESSAGE)
+        return CODE_COUNT;
+    struct envelope_aad aad = message_aad(chat, room, row, &context);
+    const struct envelope_key *key = key_of_box(chat, room, buf_slice(&row->box));
+    if (!key || envelope_open(key, &aad, buf_slice(&row->box), &text) != RC_OK)
+        return CODE_INTERNAL; /* it was tampered with */
+    return slice_eq(buf_slice(&text), buf_slice(&job->text)) ? CODE_COUNT : CODE_CID_CONFLICT;
+}
+
+static void say_again(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
+{
+    enum chat_code code = job->rows_n ? compare_stored(chat, room, job) : CODE_INTERNAL;
+
+    if (code == CODE_COUNT)
+        say_stored(chat, job, room, shown_row(chat, &job->rows[0], slice_of("", 0)), true);
+    else
+        refuse(chat, job, code);
+}
+
+static void show_new(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
+{
+    const struct chat_shown_message *message = shown_row(chat, &job->message, buf_slice(&job->text));
+
     if (room && room->open && room->opening == job->opening) {
         struct chat_push *push = push_new(chat, PUSH_NEW_MESSAGE);
         push->room = room;
@@ -128,7 +298,34 @@ void done_add_message(struct chat *chat, struct chat_job *job)
         push->messages_n = 1;
         act_send_members(chat, room, push, NULL);
     }
-    say_ack(chat, asker, CMD_NEW_MESSAGE, buf_slice(&job->label), room, message);
+    say_stored(chat, job, room, message, false);
+}
+
+void done_add_message(struct chat *chat, struct chat_job *job)
+{
+    struct chat_room *room = job_room(chat, job);
+
+    if (job->rc == RC_OK)
+        show_new(chat, room, job);
+    else if (job->rc == RC_EXISTS)
+        say_again(chat, room, job);
+    else if (job->rc != RC_LIMIT || !room)
+        refuse(chat, job, room ? CODE_INTERNAL : CODE_NOT_FOUND);
+    if (room)
+        settle(chat, room, job);
+}
+
+/* The room was closed when it was asked; should it be open now, the client's next try compares. */
+void done_find_message(struct chat *chat, struct chat_job *job)
+{
+    const struct chat_room *room = job_room(chat, job);
+
+    if (!room)
+        refuse(chat, job, CODE_NOT_FOUND);
+    else if (job->rc == RC_OK)
+        say_again(chat, room, job);
+    else
+        refuse(chat, job, job->rc == RC_NOT_FOUND ? CODE_ROOM_CLOSED : CODE_INTERNAL);
 }
 
 /* --- history --- */

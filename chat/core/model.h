@@ -90,7 +90,10 @@ struct chat_room {
     uint64_t seq;            /* last number given out */
     uint64_t head;           /* last number stored */
     uint32_t messages_n;     /* on their way to the store */
-    bool resync;             /* one of them was not stored: no new ones until all have come back */
+    bool resync; /* one of them was not stored: no new ones until all have come back; to be numbered then: */
+    struct chat_job_list refused; /* those that came behind the hole, */
+    struct chat_job_list waiting; /* those that have come since */
+    uint32_t waiting_n;           /* of both */
 };
 
 /* Calls f for every online user in order of name, until it returns false. */

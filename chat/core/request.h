@@ -30,6 +30,7 @@ enum chat_command {
 };
 
 #define LABEL_MAX_CHARS 64    /* characters of `id` */
+#define CID_MAX_CHARS   64    /* characters of `cid` */
 #define USERS_MAX       10000 /* entries in new_room, before duplicates are dropped; the frame limit binds earlier */
 #define DATA_KEY_MAX    256   /* bytes of the name of a saved value */
 #define THRESHOLD_ALL   UINT32_MAX
@@ -47,6 +48,7 @@ enum chat_command {
     X(REPLAYED, "replayed", "this message was received before")                                      \
     X(RATE_LIMITED, "rate_limited", "too many messages at once; wait a few seconds")                 \
     X(UNKNOWN_USER, "unknown_user", "these users never logged in to this chat")                      \
+    X(CID_CONFLICT, "cid_conflict", "another message of yours has this cid")                         \
     X(EXISTS, "exists", "a room of that id exists already")                                          \
     X(NOT_FOUND, "not_found", "you are not a member of a room of that id")                           \
     X(ROOM_CLOSED, "room_closed", "the room is closed; its members must present their shares first") \
@@ -75,6 +77,7 @@ struct chat_request {
     bool has_secret;
     struct slice secret;
     struct slice text;
+    struct slice cid; /* empty: none */
 
     uint32_t threshold; /* THRESHOLD_ALL: as many as there are members */
     enum chat_hold hold;

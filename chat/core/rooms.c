@@ -88,6 +88,8 @@ static struct chat_room *room_add(struct chat *chat, const struct name *id, cons
     room->id = *id;
     memcpy(room->uid, uid, ID_LEN);
     TAILQ_INIT(&room->members);
+    STAILQ_INIT(&room->refused);
+    STAILQ_INIT(&room->waiting);
     RB_INSERT(rooms_by_id, &chat->rooms_by_id, room);
     RB_INSERT(rooms_by_uid, &chat->rooms_by_uid, room);
     chat->rooms_n++;
@@ -153,6 +155,7 @@ static void room_free(struct chat_room *room)
 
     while ((m = TAILQ_FIRST(&room->members)))
         member_free(m);
+    waiting_free(room);
     wipe(room, sizeof(*room));
     free(room);
 }
@@ -431,7 +434,7 @@ void done_leave(struct chat *chat, struct chat_job *job)
         say_delete_failed(chat, job);
         return;
     }
-    say_ack(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), NULL, NULL);
+    say_ack(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), NULL);
     if (!m) /* the room went meanwhile */
         return;
     member_delist(m);
@@ -451,10 +454,11 @@ void done_delete_room(struct chat *chat, struct chat_job *job)
         say_delete_failed(chat, job);
         return;
     }
+    refuse_waiting(chat, room, CODE_NOT_FOUND);
     room_close(chat, room, "deleted");
     TAILQ_FOREACH (m, &room->members, of_room)
         member_delist(m);
-    say_ack(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), NULL, NULL);
+    say_ack(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), NULL);
     room_remove(chat, room);
     presence_changed(chat);
 }

@@ -5,7 +5,7 @@
 
 bool store_is_load(enum chat_job_kind kind)
 {
-    return kind == JOB_LOAD_DATA || kind == JOB_LOAD_SHARES || kind == JOB_LOAD_HISTORY;
+    return kind == JOB_LOAD_DATA || kind == JOB_LOAD_SHARES || kind == JOB_LOAD_HISTORY || kind == JOB_FIND_MESSAGE;
 }
 
 static enum rc add_datum(struct sqlite_store *s, sqlite3_stmt *st, struct chat_job *job)
@@ -124,9 +124,40 @@ static enum rc load_history(struct sqlite_store *s, struct chat_job *job)
     return RC_OK;
 }
 
+static enum rc erase_message(struct sqlite_store *s, int64_t row)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_DELETE_MESSAGE];
+
+    s->must_erase = true;
+    TRY(db_bind_int(st, 1, row));
+    return db_run(st);
+}
+
+enum rc store_find_message(struct sqlite_store *s, struct chat_job *job, bool erase)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_FIND_MESSAGE];
+    bool has_row;
+
+    TRY(db_bind_blob(st, 1, SLICE(job->who)));
+    TRY(db_bind_text(st, 2, buf_slice(&job->cid)));
+    TRY(db_step(st, &has_row));
+    if (!has_row)
+        return RC_NOT_FOUND;
+    struct slice uid = db_blob(st, 7);
+    if (uid.n != ID_LEN) {
+        if (erase)
+            TRY(erase_message(s, db_int(st, 6)));
+        return RC_NOT_FOUND;
+    }
+    memcpy(job->found_uid, uid.p, ID_LEN);
+    return add_message(st, job);
+}
+
 enum rc store_load(struct sqlite_store *s, struct chat_job *job)
 {
     switch (job->kind) {
+    case JOB_FIND_MESSAGE:
+        return store_find_message(s, job, false);
     case JOB_LOAD_DATA:
         return load_data(s, job);
     case JOB_LOAD_SHARES:

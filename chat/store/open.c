@@ -131,6 +131,7 @@ static enum rc store_restore(struct chat_store *base, struct chat *into)
     AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_EACH_ROOM];
     bool has_row;
 
+    chat_restore_history(into, s->history_id);
     TRY(restore_epochs(s, into));
     TRY(restore_users(s, into));
     for (;;) {
@@ -223,12 +224,13 @@ static enum rc check_canary(struct sqlite_store *s)
 }
 
 /* A crash may have left erased rows in the WAL: it starts empty. */
-static enum rc open_file(struct sqlite_store *s, const char *path)
+static enum rc open_file(struct sqlite_store *s, const char *path, const char *note)
 {
     TRY(db_open(path, &store_schema, DB_CREATE, &s->db));
     TRY(db_exec(&s->db, "PRAGMA wal_checkpoint(TRUNCATE)"));
     TRY(prepare_all(s));
-    return check_canary(s);
+    TRY(check_canary(s));
+    return store_lineage(s, path, note);
 }
 
 static enum rc told(enum rc rc, struct buf *error, const char *path, const char *detail)
@@ -248,7 +250,7 @@ static void store_done(struct sqlite_store **s)
 enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,
                                struct buf *error)
 {
-    AUTO(str_done) char *dir = NULL, *file = NULL;
+    AUTO(str_done) char *dir = NULL, *file = NULL, *note = NULL;
     AUTO(master_watch_done) struct master_watch master = {0};
     AUTO(store_done) struct sqlite_store *s = store_new();
 
@@ -256,10 +258,11 @@ enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret
         return RC_NO_MEMORY;
     TRY(conf_path(conf, "chat", &dir));
     TRY(conf_path(conf, "chat/chat.db", &file));
+    TRY(conf_path(conf, "chat/history", &note));
     TRY(told(dir_check_private(dir), error, dir, NULL));
     TRY(told(master_of(conf, "chat", &s->master), error, dir, "the master key"));
     TRY(told(master_watch_open(conf, "chat", &master), error, dir, "the master key"));
-    enum rc rc = open_file(s, file);
+    enum rc rc = open_file(s, file, note);
     if (rc != RC_OK)
         return told(rc, error, file,
                     rc == RC_DB                             ? db_error(&s->db)

@@ -74,7 +74,17 @@ static const char v2[] =
     "CREATE TABLE canary(id INTEGER PRIMARY KEY, sealed BLOB NOT NULL);"; /* one row: opens under the right master key
                                                                            */
 
-static const char *const migrations[] = {v1, v2};
+/* A message of before has no user: its sender is a name alone. */
+static const char v3[] = "ALTER TABLE message ADD COLUMN user INTEGER;" /* of its sender */
+                         "ALTER TABLE message ADD COLUMN cid TEXT;"     /* what its sender calls it */
+                         "CREATE UNIQUE INDEX message_cid ON message(user, cid) WHERE cid IS NOT NULL;"
+                         "CREATE TABLE history(" /* one row: which history this is (lineage.c) */
+                         " one INTEGER PRIMARY KEY CHECK (one = 1),"
+                         " id BLOB NOT NULL,"
+                         " run BLOB NOT NULL,"
+                         " place BLOB NOT NULL);";
+
+static const char *const migrations[] = {v1, v2, v3};
 
 const struct db_schema store_schema = {
     .application_id = CHAT_DB_ID,

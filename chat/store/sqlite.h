@@ -40,7 +40,12 @@
     X(SHARES, "SELECT r.uid, s.sealed FROM share s JOIN room r ON r.id = s.room WHERE s.user = ?1 ORDER BY s.id")      \
     X(DELETE_SHARE, "DELETE FROM share WHERE room = ?1 AND user = ?2")                                                 \
     X(DELETE_SHARES, "DELETE FROM share WHERE room = ?1")                                                              \
-    X(ADD_MESSAGE, "INSERT INTO message(room, seq, time, mid, sender, epoch, box) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
+    X(ADD_MESSAGE, "INSERT INTO message(room, seq, time, mid, sender, epoch, box, user, cid)"                          \
+                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT id FROM user WHERE client_id = ?8), nullif(?9, ''))")  \
+    X(FIND_MESSAGE, "SELECT m.seq, m.time, m.mid, m.sender, m.epoch, m.box, m.id, r.uid FROM message m"                \
+                    " LEFT JOIN room r ON r.id = m.room"                                                               \
+                    " WHERE m.user = (SELECT id FROM user WHERE client_id = ?1) AND m.cid = ?2")                       \
+    X(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                                             \
     X(HISTORY, "SELECT seq, time, mid, sender, epoch, box FROM message WHERE room = ?1 ORDER BY seq DESC LIMIT ?2")    \
     X(ADD_SWEEP, "INSERT INTO sweep(room) VALUES(?1)")                                                                 \
     X(NEXT_SWEEP, "SELECT room FROM sweep ORDER BY room LIMIT 1")                                                      \
@@ -57,6 +62,9 @@
     X(EACH_EPOCH, "SELECT client_id, epoch FROM epoch")                                                                \
     X(SET_FEED, "UPDATE feed SET seq = ?1")                                                                  \
     X(FEED, "SELECT seq FROM feed")                                                                                    \
+    X(HISTORY_ID, "SELECT id, run, place FROM history")                                                                \
+    X(SET_HISTORY_ID, "INSERT INTO history(one, id, run, place) VALUES(1, ?1, ?2, ?3)"                                 \
+                      " ON CONFLICT(one) DO UPDATE SET id = excluded.id, run = excluded.run, place = excluded.place")  \
     X(CANARY, "SELECT sealed FROM canary WHERE id = 1")                                                                \
     X(ADD_CANARY, "INSERT INTO canary(id, sealed) VALUES(1, ?1)")                                                      \
     X(JOB_BEGIN, "SAVEPOINT job")                                                                                      \
@@ -90,6 +98,7 @@ struct sqlite_store {
     struct chat_store base; /* first: an op gets this */
     struct db db;
     struct master *master;
+    uint8_t history_id[ID_LEN];
     sqlite3_stmt *sql[SQL_COUNT];
     struct store_room_tree rooms;
     STAILQ_HEAD(, store_room) touched; /* in this transaction */
@@ -120,6 +129,11 @@ void store_rooms_free(struct sqlite_store *s);
 bool store_is_load(enum chat_job_kind kind);
 enum rc store_write(struct sqlite_store *s, struct chat_job *job);
 enum rc store_load(struct sqlite_store *s, struct chat_job *job);
+/*
+ * Who's message with the job's cid: into its rows and found_uid. One of a room that is gone is none, and is erased when
+ * `erase`. Errors: NOT_FOUND.
+ */
+MUST enum rc store_find_message(struct sqlite_store *s, struct chat_job *job, bool erase);
 MUST enum rc store_user(struct sqlite_store *s, const uint8_t client_id[ID_LEN], int64_t *ret_row); /* NO_CLIENT */
 MUST enum rc store_sweep(struct sqlite_store *s); /* some messages of deleted rooms; its own transaction */
 
@@ -130,6 +144,9 @@ MUST enum rc store_data_ref(const uint8_t who[ID_LEN], struct slice key, struct 
 
 /* A row without a meaning: that it opens shows that master key and database belong together. */
 struct row_ref store_canary_ref(void);
+
+/* lineage.c: sets history_id. path: of the database; note: of the file beside it. */
+MUST enum rc store_lineage(struct sqlite_store *s, const char *path, const char *note);
 
 /* thread.c */
 enum rc store_start(struct chat_store *base, void (*wake)(void *ctx), void *ctx);

@@ -11,8 +11,6 @@
 #include "chat/core/chat.h"
 #include "shared/unseal/watch.h"
 
-STAILQ_HEAD(chat_job_list, chat_job);
-
 struct chat_store;
 
 struct chat_store_ops {

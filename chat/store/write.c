@@ -134,17 +134,12 @@ static enum rc check_version(struct sqlite_store *s, struct slice box)
     return master_key(s->master, LABEL_MESSAGE, kvno) ? RC_OK : RC_NO_KVNO;
 }
 
-static enum rc add_message(struct sqlite_store *s, struct chat_job *job)
+/* Errors: EXISTS (its sender has one with that cid). */
+static enum rc insert_message(struct sqlite_store *s, const struct chat_job *job, const struct store_room *room)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_ADD_MESSAGE];
-    struct store_room *room = store_room_find(s, job->room_uid);
     const struct chat_message_row *m = &job->message;
 
-    if (room == NULL)
-        return RC_NOT_FOUND;
-    if (m->seq != room->head + 1)
-        return RC_LIMIT;
-    TRY(check_version(s, buf_slice(&m->box)));
     TRY(db_bind_int(st, 1, room->row));
     TRY(db_bind_int(st, 2, (int64_t)m->seq));
     TRY(db_bind_int(st, 3, m->time_s));
@@ -152,8 +147,30 @@ static enum rc add_message(struct sqlite_store *s, struct chat_job *job)
     TRY(db_bind_text(st, 5, name_slice(&m->sender)));
     TRY(db_bind_int(st, 6, m->epoch));
     TRY(db_bind_blob(st, 7, buf_slice(&m->box)));
-    TRY(db_run(st));
-    room->head = m->seq;
+    TRY(db_bind_blob(st, 8, SLICE(job->who)));
+    TRY(db_bind_text(st, 9, buf_slice(&job->cid)));
+    return db_run(st);
+}
+
+static enum rc add_message(struct sqlite_store *s, struct chat_job *job)
+{
+    struct store_room *room = store_room_find(s, job->room_uid);
+
+    if (room == NULL)
+        return RC_NOT_FOUND;
+    if (job->message.seq != room->head + 1)
+        return RC_LIMIT;
+    TRY(check_version(s, buf_slice(&job->message.box)));
+    enum rc rc = insert_message(s, job, room);
+    if (rc == RC_EXISTS) {
+        rc = store_find_message(s, job, true);
+        if (rc == RC_OK)
+            return RC_EXISTS;
+        if (rc == RC_NOT_FOUND) /* it was of a room that is gone, and is gone now, too */
+            rc = insert_message(s, job, room);
+    }
+    TRY(rc);
+    room->head = job->message.seq;
     store_room_touch(s, room);
     return RC_OK;
 }

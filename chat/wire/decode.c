@@ -120,6 +120,18 @@ static enum chat_code read_message(const struct scratch *s, struct chat_request 
     return text_or_member(json_object_get(s->json, "message"), "text", NULL, &r->text) ? CODE_COUNT : CODE_MALFORMED;
 }
 
+/* What the client calls its message, so that sending it twice stores it once. */
+static enum chat_code read_cid(const struct scratch *s, struct chat_request *r)
+{
+    const json_t *v = json_object_get(s->json, "cid");
+
+    if (!v)
+        return CODE_COUNT;
+    if (json_get_text(s->json, "cid", &r->cid) != RC_OK || r->cid.n == 0)
+        return CODE_MALFORMED;
+    return utf8_chars(r->cid) <= CID_MAX_CHARS && !memchr(r->cid.p, 0, r->cid.n) ? CODE_COUNT : CODE_MALFORMED;
+}
+
 /* The name of a saved value; absent or empty stands for all of them, where `required` is false. */
 static enum chat_code read_key(const struct scratch *s, struct chat_request *r, bool required)
 {
@@ -169,6 +181,7 @@ enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd)
         CHECK(cmd == CMD_SECRET && !r->has_secret ? CODE_MALFORMED : CODE_COUNT);
     } else if (cmd == CMD_NEW_MESSAGE) {
         CHECK(read_message(s, r));
+        CHECK(read_cid(s, r));
     } else if (cmd == CMD_SAVE_DATA) {
         CHECK(read_key(s, r, true));
         CHECK(read_data(s, r));

@@ -99,6 +99,8 @@ static void put_online(const struct encoder *e, struct jw *j, const struct chat_
         put_rooms(j, "rooms_waiting", p->user, false);
     else if (e->profile == WIRE_CLASSIC)
         jw_time(j, "authenticator_timestamp", p->authenticator_s);
+    if (p->history_id)
+        jw_base64url(j, "history_id", slice_of(p->history_id, ID_LEN));
 }
 
 /* What known clients read of a message, and, `numbered`, where it stands in the room. */
@@ -226,6 +228,10 @@ static void put_ack(const struct encoder *e, struct jw *j, const struct chat_pus
         jw_base64url(j, "mid", SLICE(p->messages[0].mid));
         jw_int(j, "seq", (int64_t)p->messages[0].seq);
         put_time(e, j, "time", p->messages[0].time_s);
+        if (p->cid.n)
+            jw_text(j, "cid", p->cid);
+        if (p->dup)
+            jw_bool(j, "dup", true);
     } else if (p->room) {
         jw_bool(j, "opened", p->room->open);
         jw_int(j, "presented", p->room->presenters_n);

@@ -56,9 +56,9 @@ void jw_int(struct jw *w, const char *name, int64_t value);
 void jw_bool(struct jw *w, const char *name, bool value);
 void jw_base64(struct jw *w, const char *name, struct slice bytes);
 void jw_base64url(struct jw *w, const char *name, struct slice bytes);
-void jw_time(struct jw *w, const char *name, int64_t unix_s);   /* classic text */
+void jw_time(struct jw *w, const char *name, int64_t unix_s);      /* classic text */
 void jw_plain(struct jw *w, const char *name, struct slice value); /* a text that needs no escape: base64, say */
-void jw_raw(struct jw *w, const char *name, struct slice json); /* a value that is JSON already */
+void jw_raw(struct jw *w, const char *name, struct slice json);    /* a value that is JSON already */
 MUST enum rc jw_end(const struct jw *w);
 
 /*

@@ -195,6 +195,8 @@ static void check_send(const struct sim *s, struct sim_conn *conn, const struct 
         sim_stop(s, "%s hears of %s and is no member", conn->name, p->room->id.s);
     if (p->kind == PUSH_ROOM_MESSAGES)
         check_history(s, p);
+    if (p->kind == PUSH_NEW_MESSAGE && p->messages[0].seq > p->room->head)
+        sim_stop(s, "%s is shown a message of %s that is not stored", conn->name, p->room->id.s);
     if ((p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_NEW_MESSAGE) && !p->room->open)
         sim_stop(s, "%s is shown messages of %s, which is closed", conn->name, p->room->id.s);
     if (p->kind == PUSH_NEW_ROOM && p->share.n)

@@ -403,18 +403,22 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
         sim_stop(s, "unknown word '%s'", word);
 }
 
-/* CONN [id=L] COMMAND ... */
+/* CONN [id=L] [cid=C] COMMAND ... */
 static void in_request(struct sim *s, const char *conn_name, char *rest)
 {
     AUTO(frame_done) struct frame f = {.r.threshold = THRESHOLD_ALL};
     struct sim_conn *conn = known_conn(s, conn_name);
-    const char *word = next_word(&rest), *label = value_of(word, "id");
+    const char *word = next_word(&rest), *label = value_of(word, "id"), *cid;
 
     if (label) {
         f.r.label = slice_text(label);
         conn->replies = 0;
         if (parse_u64(f.r.label, UINT64_MAX, &conn->label) != RC_OK)
             conn->label = 0;
+        word = next_word(&rest);
+    }
+    if ((cid = value_of(word, "cid"))) {
+        f.r.cid = slice_text(cid);
         word = next_word(&rest);
     }
     f.r.cmd = chat_command_of(slice_text(word));

@@ -177,7 +177,9 @@ static void say_answer(struct sim *s, const struct chat_push *p)
         sim_say(s, " %s", p->room->id.s);
     if (p->messages_n)
         sim_say(s, " seq=%llu", (unsigned long long)p->messages[0].seq);
-    else if (p->room)
+    if (p->cid.n)
+        sim_say(s, " cid=%.*s%s", SLICE_FMT(p->cid), p->dup ? " dup" : "");
+    else if (!p->messages_n && p->room)
         sim_say(s, " %s presented=%u/%u", p->room->open ? "open" : "closed", p->room->presenters_n, p->room->threshold);
 }
 
@@ -267,6 +269,7 @@ void sim_trace_job(struct sim *s, const struct chat_job *job)
         [JOB_RAISE_EPOCH] = "raise_epoch",
         [JOB_LOAD_SHARES] = "load_shares",
         [JOB_LOAD_HISTORY] = "load_history",
+        [JOB_FIND_MESSAGE] = "find_message",
     };
     const struct chat_room *room = room_by_uid(s->chat, job->room_uid);
 

@@ -293,6 +293,8 @@ static void dump(const struct chat_request *r, struct buf *out)
         assert_ok(buf_printf(out, " secret=%.*s", SLICE_FMT(r->secret)));
     if (r->cmd == CMD_NEW_MESSAGE)
         assert_ok(buf_printf(out, " text=%.*s", SLICE_FMT(r->text)));
+    if (r->cid.n)
+        assert_ok(buf_printf(out, " cid=%.*s", SLICE_FMT(r->cid)));
     if (r->has_key)
         assert_ok(buf_printf(out, " key=%.*s", SLICE_FMT(r->key)));
     if (r->cmd == CMD_SAVE_DATA)
@@ -442,6 +444,24 @@ static void request__secrets(void **state)
     read_all(*state, list, ARRAY_LEN(list));
 }
 
+#define LETTERS_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void request__cid(void **state)
+{
+#define MESSAGE "\"new_message\",\"room\":\"r\",\"message\":\"hi\",\"cid\":"
+    static const struct fields list[] = {
+        {MESSAGE "\"m-1\"",             "new_message room=r text=hi cid=m-1"        },
+        {MESSAGE "\"" LETTERS_64 "\"",  "new_message room=r text=hi cid=" LETTERS_64},
+        {MESSAGE "\"" LETTERS_64 "0\"", "! malformed"                               },
+        {MESSAGE "\"\"",                "! malformed"                               },
+        {MESSAGE "null",                "! malformed"                               },
+        {MESSAGE "7",                   "! malformed"                               },
+        {MESSAGE "[\"m\"]",             "! malformed"                               },
+        {MESSAGE "\"a\\u0000b\"",       "! malformed"                               },
+    };
+    read_all(*state, list, ARRAY_LEN(list));
+}
+
 static void request__messages(void **state)
 {
     static const struct fields list[] = {
@@ -546,6 +566,7 @@ int main(void)
         AUTHED(request__names_at_most_ten_thousand),
         AUTHED(request__secrets),
         AUTHED(request__messages),
+        AUTHED(request__cid),
         AUTHED(request__values),
     };
 

@@ -183,6 +183,11 @@ static void push__handshake_and_online(void **state)
     push.label = slice_text("L");
     assert_json(&push, "{\"type\":\"handshake\",\"id\":\"L\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":[" LOUNGE
                        "],\"authenticator_timestamp\":\"2026-09-21 14:12:20\"}");
+    static const uint8_t history[ID_LEN] = {0xff};
+    push.history_id = history;
+    assert_json(&push,
+                "{\"type\":\"handshake\",\"id\":\"L\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":[" LOUNGE
+                "],\"authenticator_timestamp\":\"2026-09-21 14:12:20\",\"history_id\":\"_wAAAAAAAAAAAAAAAAAAAA\"}");
     chat_online_push(bench->chat, conn, WIRE_NOW, &push);
     assert_json(&push, "{\"type\":\"online\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":[" LOUNGE
                        "],\"rooms_waiting\":[" BOARD "]}");
@@ -333,6 +338,11 @@ static void push__ack(void **state)
     push.messages_n = 1;
     assert_json(&push, "{\"type\":\"ack\",\"id\":\"5\"," STAMP ",\"request\":\"new_message\",\"room\":\"board\","
                        "\"mid\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"seq\":3,\"time\":\"2026-09-21 14:13:19\"}");
+    push.cid = slice_text("m\"1");
+    push.dup = true;
+    assert_json(&push, "{\"type\":\"ack\",\"id\":\"5\"," STAMP ",\"request\":\"new_message\",\"room\":\"board\","
+                       "\"mid\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"seq\":3,\"time\":\"2026-09-21 14:13:19\","
+                       "\"cid\":\"m\\\"1\",\"dup\":true}");
 }
 
 /* --- one MiB ------------------------------------------------------------------------------------------------------ */

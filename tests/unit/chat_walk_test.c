@@ -13,6 +13,7 @@
 #define STEPS       500
 #define PEOPLE      5
 #define ROOMS       4
+#define CIDS        6
 #define CONNECTIONS 8
 
 struct walk {
@@ -92,7 +93,7 @@ static void ask(struct walk *w, struct sim_conn *conn)
         (void)snprintf(start, sizeof(start), "%s id=%llu", conn->name, (unsigned long long)++w->labels);
     else
         (void)snprintf(start, sizeof(start), "%s", conn->name);
-    switch (pick(w, 12)) {
+    switch (pick(w, 14)) {
     case 0:
     case 1:
         make(w, start);
@@ -114,8 +115,11 @@ static void ask(struct walk *w, struct sim_conn *conn)
     case 8:
         input(w, "%s online", start);
         break;
-    default:
+    case 9:
         input(w, "%s new_message r%u hello", start, pick(w, ROOMS));
+        break;
+    default: /* often one that was sent before, sometimes with another text or to another room */
+        input(w, "%s cid=m%u new_message r%u %s", start, pick(w, CIDS), pick(w, ROOMS), pick(w, 8) ? "hello" : "bye");
     }
 }
 
