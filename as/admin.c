@@ -10,6 +10,7 @@
 
 #define LIST_MAX     200 /* users in one answer: about 60 KB */
 #define LIST_DEFAULT 100
+#define FRESH_S      900 /* an administrator's login that may make administrators, or their passwords */
 
 /* --- fields of the request -------------------------------------------------------------------------------------- */
 
@@ -56,11 +57,14 @@ static enum rc user_add(struct as_call *call)
     return make_code(call, AS_CODE_RESET, &name);
 }
 
+/* Not for oneself: whoever has found a ticket would make it his password. */
 static enum rc user_reset(struct as_call *call)
 {
     struct name name;
 
     TRY(get_name(call, "name", &name));
+    if (slice_eq(name_slice(&name), name_slice(&call->client.name)))
+        return as_call_refuse(call, "not_oneself");
     return make_code(call, AS_CODE_RESET, &name);
 }
 
@@ -302,28 +306,29 @@ static enum rc shut_down(struct as_call *call)
 static const struct {
     const char *name;
     enum rc (*run)(struct as_call *call);
+    bool needs_fresh; /* a ticket is not enough for it: a login of the last minutes is */
 } operations[] = {
   /* name              fields beside `op`                        */
-    {"user_add",       user_add      }, /* name                    */
-    {"user_reset",     user_reset    }, /* name                    */
-    {"user_disable",   user_disable  }, /* name                    */
-    {"user_enable",    user_enable   }, /* name                    */
-    {"user_del",       user_del      }, /* name                    */
-    {"user_unlock",    user_unlock   }, /* name                    */
-    {"user_cut_off",   user_cut_off  }, /* name                    */
-    {"user_profiles",  user_profiles }, /* name, profiles          */
-    {"user_show",      user_show     }, /* name                    */
-    {"user_list",      user_list     }, /* prefix?, after?, limit? */
-    {"invite",         invite        }, /* name?                   */
-    {"admin_grant",    admin_grant   }, /* name                    */
-    {"admin_revoke",   admin_revoke  }, /* name                    */
-    {"service_list",   service_list  },
-    {"service_rotate", service_rotate}, /* name                    */
-    {"tgs_rotate",     tgs_rotate    },
-    {"chat_kick",      chat_kick     }, /* user                    */
-    {"chat_notice",    chat_notice   }, /* text                    */
-    {"drain",          drain         }, /* daemon                  */
-    {"shutdown",       shut_down     }, /* daemon                  */
+    {"user_add",       user_add,       false}, /* name                    */
+    {"user_reset",     user_reset,     true }, /* name                    */
+    {"user_disable",   user_disable,   false}, /* name                    */
+    {"user_enable",    user_enable,    false}, /* name                    */
+    {"user_del",       user_del,       false}, /* name                    */
+    {"user_unlock",    user_unlock,    false}, /* name                    */
+    {"user_cut_off",   user_cut_off,   false}, /* name                    */
+    {"user_profiles",  user_profiles,  false}, /* name, profiles          */
+    {"user_show",      user_show,      false}, /* name                    */
+    {"user_list",      user_list,      false}, /* prefix?, after?, limit? */
+    {"invite",         invite,         false}, /* name?                   */
+    {"admin_grant",    admin_grant,    true }, /* name                    */
+    {"admin_revoke",   admin_revoke,   false}, /* name                    */
+    {"service_list",   service_list,   false},
+    {"service_rotate", service_rotate, false}, /* name                    */
+    {"tgs_rotate",     tgs_rotate,     false},
+    {"chat_kick",      chat_kick,      false}, /* user                    */
+    {"chat_notice",    chat_notice,    false}, /* text                    */
+    {"drain",          drain,          false}, /* daemon                  */
+    {"shutdown",       shut_down,      false}, /* daemon                  */
 };
 
 static enum rc run(struct as_call *call)
@@ -337,6 +342,8 @@ static enum rc run(struct as_call *call)
         call->op = operations[i].name;
         if (!call->client.is_admin)
             return RC_NOT_ADMIN;
+        if (operations[i].needs_fresh && call->now_s - call->ap.ticket.auth_time > FRESH_S)
+            return as_call_refuse(call, "old_login");
         return as_call_tell(call, operations[i].run(call));
     }
     return call->client.is_admin ? as_call_refuse(call, "unknown_op") : RC_NOT_ADMIN;

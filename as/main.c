@@ -7,6 +7,7 @@
  * of its own.
  */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,9 +54,11 @@ static void unlock(void *ctx, const struct name *user)
     as_unlock(d->env.gate, user);
 }
 
+static atomic_bool hurry; /* end without grace */
+
 static void stop_us(bool at_once)
 {
-    (void)at_once; /* what is open takes milliseconds */
+    atomic_store(&hurry, at_once);
     (void)kill(getpid(), SIGTERM);
 }
 
@@ -194,6 +197,25 @@ static void close_inner(struct daemon *d)
     as_feed_close(&d->feed);
 }
 
+/* Of the key that is in use the longest. */
+static int64_t own_key_age_s(const struct daemon *d, int64_t now_s)
+{
+    static const char *const names[] = {AS_ADMIN_NAME, AS_CHANGEPW_NAME};
+    const struct keytab *keys = keytab_hold(d->keys);
+    int64_t age = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct name name;
+        const struct key *key = name_parse(slice_text(names[i]), &name) == RC_OK
+                                    ? keytab_current(keys, &name, ETYPE_AES128_CBC_HS256, now_s)
+                                    : NULL;
+        if (key && now_s - key->valid_from > age)
+            age = now_s - key->valid_from;
+    }
+    keytab_release(d->keys, keys);
+    return age;
+}
+
 static void measure(struct daemon *d, struct as_store *s)
 {
     AUTO(key_done) struct key key = {0};
@@ -202,6 +224,9 @@ static void measure(struct daemon *d, struct as_store *s)
     if (as_store_tgs_key(s, now_s, &key) == RC_OK)
         metric_set(GAUGE_key_age_seconds, now_s - key.valid_from);
     metric_set(GAUGE_replay_entries, (int64_t)replay_count(d->env.replay));
+    metric_set(GAUGE_connections, (int64_t)http_connections(d->http));
+    if (d->keys)
+        metric_set(GAUGE_own_key_age_seconds, own_key_age_s(d, now_s));
 }
 
 static void each_second(struct daemon *d, bool force)
@@ -235,7 +260,7 @@ static int serve(struct daemon *d)
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
         each_second(d, wake == WAKE_RELOAD);
     lifecycle_notify("STOPPING=1");
-    http_stop(d->http, DRAIN_MS);
+    http_stop(d->http, atomic_load(&hurry) ? 0 : DRAIN_MS);
     close_inner(d);
     log_note(LOG_INFO, "stopped", "asked to");
     log_stop();

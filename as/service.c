@@ -15,6 +15,8 @@ static const struct {
     {RC_REPEAT,        "conflict",     "The keys were changed meanwhile: try again."                               },
     {RC_WEAK_KEYS,     "policy",       "The new key has fewer or more iterations than clients accept."             },
     {RC_OK,            "not_stronger", "The key that is there has as many iterations."                             },
+    {RC_OK,            "old_login",    "This needs a login of the last 15 minutes: kerb login."                    },
+    {RC_OK,            "not_oneself",  "Not for your own account: kerb passwd changes your password."              },
     {RC_OK,            "unknown_op",   "There is no such operation."                                               },
     {RC_OK,            "unavailable",  "This daemon cannot do it: use kerbadm on its machine."                     },
 };

@@ -207,6 +207,7 @@ static void measure(struct daemon *d)
     metric_set(GAUGE_key_age_seconds, key ? now_s - key->valid_from : 0);
     keytab_release(d->env.keys, keys);
     metric_set(GAUGE_replay_entries, (int64_t)replay_count(d->env.replay));
+    metric_set(GAUGE_connections, (int64_t)http_connections(d->http));
     metric_set(GAUGE_feed_lag_seconds, d->env.feed ? feed_down_ms(d->env.feed) / 1000 : 0);
 }
 

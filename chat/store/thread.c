@@ -60,7 +60,7 @@ static void fail_from_first_write(struct chat_job_list *batch)
     }
 }
 
-static void measure(const struct chat_job_list *batch, int64_t took_us)
+static void count(const struct chat_job_list *batch)
 {
     const struct chat_job *job;
     uint64_t messages = 0;
@@ -68,7 +68,6 @@ static void measure(const struct chat_job_list *batch, int64_t took_us)
     STAILQ_FOREACH (job, batch, link)
         messages += job->kind == JOB_ADD_MESSAGE && job->rc == RC_OK;
     metric_count(COUNT_messages, messages);
-    metric_observe(HISTOGRAM_commit_seconds, took_us);
 }
 
 static void do_batch(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
@@ -80,7 +79,6 @@ static void do_batch(struct sqlite_store *s, struct chat_job_list *batch, struct
         job->rc = RC_DB; /* until it is done */
         has_write = has_write || !store_is_load(job->kind);
     }
-    const int64_t started_us = clock_monotonic_us();
     enum rc rc = has_write ? db_begin(&s->db) : RC_OK;
     if (rc == RC_OK)
         rc = do_jobs(s, batch, rest);
@@ -92,7 +90,7 @@ static void do_batch(struct sqlite_store *s, struct chat_job_list *batch, struct
     }
     store_rooms_settle(s, rc == RC_OK);
     if (has_write && rc == RC_OK)
-        measure(batch, clock_monotonic_us() - started_us);
+        count(batch);
     atomic_store(&s->health, (int)rc);
 }
 

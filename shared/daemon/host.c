@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/db/db.h"
 #include "shared/service/lifecycle.h"
 #include "shared/unseal/audit_key.h"
 #include "shared/unseal/unseal.h"
@@ -12,6 +13,11 @@ int host_fail(const struct host *h, const char *what, const char *why, enum rc r
 {
     (void)fprintf(stderr, "%s: %s: %s\n", h->name, what, why && *why ? why : rc_text(rc));
     return 1;
+}
+
+static void committed(int64_t took_us)
+{
+    metric_observe(HISTOGRAM_commit_seconds, took_us);
 }
 
 static enum rc read_conf(struct host *h, const char *path, enum log_level *ret_level, struct buf *error)
@@ -41,6 +47,7 @@ bool host_begin(struct host *h, int argc, char **argv, int *ret_status)
         return false;
     if (args.unseal)
         (void)snprintf(h->master, CONF_TEXT_MAX, "shares");
+    db_observe(committed);
     rc = lifecycle_begin(h->name, level);
     if (rc != RC_OK)
         *ret_status = host_fail(h, "signals", NULL, rc);

@@ -328,14 +328,25 @@ enum rc db_exec(struct db *db, const char *sql)
     return sqlite3_exec(db->h, sql, NULL, NULL, NULL) == SQLITE_OK ? RC_OK : RC_DB;
 }
 
+static void (*observer)(int64_t took_us);
+
+void db_observe(void (*committed)(int64_t took_us))
+{
+    observer = committed;
+}
+
 enum rc db_begin(struct db *db)
 {
+    db->begun_us = clock_monotonic_us();
     return db_exec(db, "BEGIN IMMEDIATE");
 }
 
 enum rc db_commit(struct db *db)
 {
-    return db_exec(db, "COMMIT");
+    TRY(db_exec(db, "COMMIT"));
+    if (observer)
+        observer(clock_monotonic_us() - db->begun_us);
+    return RC_OK;
 }
 
 void db_rollback(struct db *db)

@@ -26,6 +26,7 @@ enum db_mode {
 
 struct db {
     sqlite3 *h;
+    int64_t begun_us;               /* the transaction; monotonic */
     const volatile uint32_t *index; /* the head of the write-ahead log's index; NULL: not looked for yet */
 };
 
@@ -55,6 +56,9 @@ MUST enum rc db_exec(struct db *db, const char *sql);
 MUST enum rc db_begin(struct db *db);
 MUST enum rc db_commit(struct db *db);
 void db_rollback(struct db *db);
+
+/* Is told of each transaction that was committed how long it took. Once, before any handle; any thread calls it. */
+void db_observe(void (*committed)(int64_t took_us));
 
 /* A statement that is kept: prepared once, then bound, stepped and reset. */
 MUST enum rc db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret);

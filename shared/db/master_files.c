@@ -128,7 +128,7 @@ enum rc master_create(const char *path)
     if (access(path, F_OK) == 0)
         return RC_EXISTS;
     TRY(master_principal(&principal));
-    TRY(key_random(ETYPE_AES128_CBC_HS256, 1, 0, &key));
+    TRY(key_random(ETYPE_AES128_CBC_HS256, 1, clock_s(), &key));
     TRY(keytab_new(&keys));
     TRY(keytab_add(keys, &principal, &key));
     return keytab_save(keys, path);

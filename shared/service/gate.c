@@ -19,6 +19,9 @@
 #define REWRITE_LEAST  1000
 #define HOLD_DOUBLINGS 30
 
+/* What is forgotten first when there are too many buckets: floods push out their like. */
+enum worth { WORTH_NETWORK, WORTH_PRINCIPAL, WORTH_FAMILIAR, WORTH_COUNT };
+
 struct bucket {
     RB_ENTRY(bucket) by_key;
     TAILQ_ENTRY(bucket) in_use; /* least recently used first */
@@ -29,6 +32,7 @@ struct bucket {
     uint32_t pending; /* being checked */
     int64_t wrong_s;  /* when the last wrong try was; for a network, when its window began */
     bool is_familiar, is_dirty;
+    enum worth worth; /* whose list it is in */
 };
 
 RB_HEAD(buckets, bucket);
@@ -38,7 +42,7 @@ struct gate {
     pthread_mutex_t lock;
     pthread_cond_t resolved;
     struct buckets tree;
-    TAILQ_HEAD(, bucket) used;
+    TAILQ_HEAD(, bucket) used[WORTH_COUNT];
     STAILQ_HEAD(, bucket) dirty;
     size_t n, records;
     char *path;
@@ -114,21 +118,39 @@ static struct bucket *find(struct gate *g, const uint8_t key[GATE_ID])
 static void drop(struct gate *g, struct bucket *b)
 {
     RB_REMOVE(buckets, &g->tree, b);
-    TAILQ_REMOVE(&g->used, b, in_use);
+    TAILQ_REMOVE(&g->used[b->worth], b, in_use);
     g->n--;
     free(b);
 }
 
-/* Makes room: the least recently used bucket that nobody is waiting for and that is written. */
+static void enlist(struct gate *g, struct bucket *b)
+{
+    static const uint8_t nobody[GATE_ID];
+
+    b->worth = b->is_familiar                               ? WORTH_FAMILIAR
+               : memcmp(b->principal, nobody, GATE_ID) != 0 ? WORTH_PRINCIPAL
+                                                            : WORTH_NETWORK;
+    TAILQ_INSERT_TAIL(&g->used[b->worth], b, in_use);
+}
+
+/* It is used, or worth something else. */
+static void touch(struct gate *g, struct bucket *b)
+{
+    TAILQ_REMOVE(&g->used[b->worth], b, in_use);
+    enlist(g, b);
+}
+
+/* Makes room: of the least worth, the least recently used bucket that nobody is waiting for and that is written. */
 static void evict(struct gate *g)
 {
     struct bucket *b;
 
-    TAILQ_FOREACH (b, &g->used, in_use)
-        if (b->pending == 0 && !b->is_dirty) {
-            drop(g, b);
-            return;
-        }
+    for (int worth = 0; worth < WORTH_COUNT; worth++)
+        TAILQ_FOREACH (b, &g->used[worth], in_use)
+            if (b->pending == 0 && !b->is_dirty) {
+                drop(g, b);
+                return;
+            }
 }
 
 /* NULL: out of memory. */
@@ -137,8 +159,7 @@ static struct bucket *get(struct gate *g, const uint8_t key[GATE_ID], const uint
     struct bucket *b = find(g, key);
 
     if (b) {
-        TAILQ_REMOVE(&g->used, b, in_use);
-        TAILQ_INSERT_TAIL(&g->used, b, in_use);
+        touch(g, b);
         return b;
     }
     if (g->n >= GATE_BUCKETS_MAX)
@@ -150,7 +171,7 @@ static struct bucket *get(struct gate *g, const uint8_t key[GATE_ID], const uint
     if (principal)
         memcpy(b->principal, principal, GATE_ID);
     RB_INSERT(buckets, &g->tree, b);
-    TAILQ_INSERT_TAIL(&g->used, b, in_use);
+    enlist(g, b);
     g->n++;
     return b;
 }
@@ -294,6 +315,7 @@ static void done_principal(struct gate *g, const struct gate_try *t, bool was_ri
         return;
     home->is_familiar = true;
     home->wrong = 0;
+    touch(g, home);
 }
 
 void gate_done(struct gate *g, struct gate_try *t, bool was_right, bool was_wrong, int64_t now_s)
@@ -314,11 +336,12 @@ void gate_unlock(struct gate *g, struct slice principal)
 
     try_keys(principal, "", &t);
     pthread_mutex_lock(&g->lock);
-    TAILQ_FOREACH (b, &g->used, in_use)
-        if (memcmp(b->principal, t.principal, GATE_ID) == 0 && b->wrong > 0) {
-            b->wrong = 0;
-            mark(g, b);
-        }
+    for (int worth = WORTH_PRINCIPAL; worth < WORTH_COUNT; worth++)
+        TAILQ_FOREACH (b, &g->used[worth], in_use)
+            if (memcmp(b->principal, t.principal, GATE_ID) == 0 && b->wrong > 0) {
+                b->wrong = 0;
+                mark(g, b);
+            }
     pthread_mutex_unlock(&g->lock);
 }
 
@@ -351,14 +374,25 @@ static enum rc take_record(struct gate *g, const uint8_t *p)
     b->wrong = get_u32be(p);
     b->wrong_s = (int64_t)get_u64be(p + 4);
     b->is_familiar = p[12] != 0;
+    touch(g, b);
     return RC_OK;
+}
+
+static void drop_empty(struct gate *g, int64_t now_s)
+{
+    struct bucket *b, *next;
+
+    RB_FOREACH_SAFE (b, buckets, &g->tree, next) {
+        forget_old(g, b, now_s);
+        if (b->wrong == 0 && !b->is_familiar)
+            drop(g, b);
+    }
 }
 
 /* A torn last record is what a crash leaves. */
 static enum rc read_file(struct gate *g, int64_t now_s)
 {
     AUTO(buf_done) struct buf content = {0};
-    struct bucket *b, *next;
 
     enum rc rc = file_read(g->path, FILE_MAX, FILE_PRIVATE, &content);
     if (rc == RC_NOT_FOUND)
@@ -366,12 +400,7 @@ static enum rc read_file(struct gate *g, int64_t now_s)
     TRY(rc);
     for (size_t at = 0; at + RECORD_BYTES <= content.n; at += RECORD_BYTES)
         TRY(take_record(g, content.p + at));
-    for (b = TAILQ_FIRST(&g->used); b; b = next) {
-        next = TAILQ_NEXT(b, in_use);
-        forget_old(g, b, now_s);
-        if (b->wrong == 0 && !b->is_familiar)
-            drop(g, b);
-    }
+    drop_empty(g, now_s);
     return RC_OK;
 }
 
@@ -380,9 +409,10 @@ static enum rc gather_all(const struct gate *g, struct buf *out)
 {
     const struct bucket *b;
 
-    TAILQ_FOREACH (b, &g->used, in_use)
-        if (b->wrong > 0 || b->is_familiar)
-            TRY(put_record(b, out));
+    for (int worth = 0; worth < WORTH_COUNT; worth++)
+        TAILQ_FOREACH (b, &g->used[worth], in_use)
+            if (b->wrong > 0 || b->is_familiar)
+                TRY(put_record(b, out));
     return RC_OK;
 }
 
@@ -457,9 +487,9 @@ static enum rc open_file(struct gate *g, const char *path, int64_t now_s)
 
 static void gate_free(struct gate *g)
 {
-    struct bucket *b;
+    struct bucket *b, *next;
 
-    while ((b = TAILQ_FIRST(&g->used)))
+    RB_FOREACH_SAFE (b, buckets, &g->tree, next)
         drop(g, b);
     if (g->fd >= 0)
         (void)close(g->fd);
@@ -479,7 +509,8 @@ enum rc gate_open(const struct gate_limits *limits, const char *path, int64_t no
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->resolved, NULL);
     RB_INIT(&g->tree);
-    TAILQ_INIT(&g->used);
+    for (int worth = 0; worth < WORTH_COUNT; worth++)
+        TAILQ_INIT(&g->used[worth]);
     STAILQ_INIT(&g->dirty);
     enum rc rc = open_file(g, path, now_s);
     if (rc != RC_OK) {

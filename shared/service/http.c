@@ -322,6 +322,11 @@ unsigned http_port(const struct http *h)
     return h->port;
 }
 
+size_t http_connections(struct http *h)
+{
+    return reaper_connections(&h->reaper);
+}
+
 /*
  * New connections are refused from here on. Not by MHD_quiesce_daemon: it and a busy worker both take the socket out of
  * the worker's epoll set, and who comes second ends the process (0.9.75). A socket that is shut down needs no taking

@@ -58,6 +58,7 @@ struct http;
 /* options are copied; what they point to must outlive the server. Errors: IO (told in error), BAD_CONFIG, NO_MEMORY. */
 MUST enum rc http_start(const struct http_options *options, struct http **ret, struct buf *error);
 unsigned http_port(const struct http *h);
+size_t http_connections(struct http *h); /* open now */
 
 /* Stops accepting, lets open requests finish for at most grace_ms, then frees everything. Accepts NULL. */
 void http_stop(struct http *h, unsigned grace_ms);

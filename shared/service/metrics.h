@@ -31,6 +31,8 @@
     G(replay_entries,     "Remembered requests and authenticators")                                       \
     G(gate_buckets,       "Buckets of the throttle")                                                      \
     G(key_age_seconds,    "Age of the newest key that tickets are sealed or opened with")                 \
+    G(master_key_age_seconds, "Age of the master key that seals now")                                     \
+    G(own_key_age_seconds, "Age of the oldest key in use of the AS's own services")                       \
     G(feed_lag_seconds,   "Seconds since the feed of epochs was last heard; 0 where there is none")       \
     G(audit_healthy,      "1 while the audit log can be written")                                         \
     G(start_time_seconds, "When the process started, Unix time")
@@ -38,7 +40,7 @@
 /* Histograms (name, help, upper bounds in the unit that is added: microseconds or seconds; shown in seconds) */
 #define METRICS_HISTOGRAMS(H)                                                                            \
     H(request_seconds,     "Time that a request took",                    1000000)                        \
-    H(commit_seconds,      "Time that the store took for a transaction",  1000000)                        \
+    H(commit_seconds,      "Time that a transaction of the database took",  1000000)                       \
     H(client_skew_seconds, "How far clients' clocks were off, either way", 1)
 /* clang-format on */
 

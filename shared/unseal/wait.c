@@ -90,12 +90,27 @@ static bool may_speak(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && (who.uid == 0 || who.uid == geteuid());
 }
 
+/* What the results mean of a share. */
+static const char *refusal_of(enum rc rc)
+{
+    switch (rc) {
+    case RC_NOT_US:
+        return "it is not of this master key";
+    case RC_REPEAT:
+        return "it was handed in before";
+    case RC_MALFORMED:
+        return "it is no share";
+    default:
+        return rc_text(rc);
+    }
+}
+
 static void note(const struct unseal_reply *r)
 {
     if (r->rc == RC_OK)
         log_note(LOG_INFO, "unseal", "share %u taken: %u of %u", r->told.number, r->told.have, r->told.need);
     else
-        log_note(LOG_WARN, "unseal", "share %u refused: %s", r->told.number, rc_text(r->rc));
+        log_note(LOG_WARN, "unseal", "share %u refused: %s", r->told.number, refusal_of(r->rc));
 }
 
 /* One packet in, one out. What a peer does wrong ends its connection, nothing else. */

@@ -382,6 +382,19 @@ def test_when_one_part_ends_all_end(stack, part):
     assert stack.processes() == []
 
 
+def test_a_daemon_that_was_told_to_end_leaves_the_others_alone(stack):
+    up = stack.foreground()
+    os.kill(stack.pid("chat"), signal.SIGTERM)
+    assert "chat has ended, as it was told to" in up.stdout.readline()
+    with pytest.raises(urllib.error.HTTPError):
+        stack.get("/readyz/chat")
+    assert stack.get("/readyz/as")[0] == 200 and stack.get("/readyz/tgs")[0] == 200
+    assert up.poll() is None
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(40) == 0
+    assert stack.processes() == []
+
+
 def test_when_the_watcher_is_killed_all_end(stack):
     stack.start()
     os.kill(stack.pid("up"), signal.SIGKILL)

@@ -2,10 +2,11 @@
 import json
 import os
 import re
+import socket
 
 import pytest
 
-from kerbtest import kdc
+from kerbtest import account, kdc
 from kerbtest.realm import NAMES, User, wait_until
 
 DEPLOY = os.path.join(os.path.dirname(__file__), "../../deploy/monitoring")
@@ -74,6 +75,30 @@ def test_the_chat_counts_what_it_does(used):
     wait_until(lambda: used.metrics("chat")["kerb_connections_authed"] >= 1)
     wait_until(lambda: used.metrics("chat")["kerb_rooms_open"] >= 1)
     assert total(m, "kerb_requests_total", event="login", result="OK") >= 1
+
+
+def test_as_and_tgs_count_connections_and_commits(new_realm):
+    realm = new_realm()
+    for name in ("as", "tgs"):
+        assert realm.metrics(name)["kerb_connections"] == 0
+        idle = [socket.create_connection(realm.address(name)) for _ in range(5)]
+        wait_until(lambda: realm.metrics(name)["kerb_connections"] == 5)
+        for s in idle:
+            s.close()
+        wait_until(lambda: realm.metrics(name)["kerb_connections"] == 0)
+    user = realm.add_user()
+    before = {n: realm.metrics(n)["kerb_commit_seconds_count"] for n in ("as", "tgs")}
+    assert account.change_password(account.Login(realm, user.name, user.password), "another password", cut_off=True)["ok"]
+    for name in ("as", "tgs"):  # the TGS stores what the feed tells
+        wait_until(lambda: realm.metrics(name)["kerb_commit_seconds_count"] > before[name])
+
+
+def test_ages_of_keys(new_realm):
+    realm = new_realm()
+    for name in NAMES:
+        wait_until(lambda: realm.metrics(name)["kerb_key_age_seconds"] >= 0)
+        wait_until(lambda: 0 < realm.metrics(name)["kerb_master_key_age_seconds"] < 600)
+    wait_until(lambda: 0 < realm.metrics("as")["kerb_own_key_age_seconds"] < 600)
 
 
 def test_no_label_names_a_user_a_room_or_an_address(used, alice):

@@ -132,6 +132,21 @@ static void codes__are_made_for_resets_and_invitations(void **state)
     assert_int_equal(found("alice").profiles, PROFILE_SEALED | PROFILE_CLASSIC); /* until the code is used */
 }
 
+/* Who has found an administrator's ticket cannot make it a password, nor another administrator. */
+static void taking_over__needs_a_login_of_the_last_minutes(void **state)
+{
+    (void)state;
+    refuses("{\"op\":\"user_reset\",\"name\":\"root\"}", "not_oneself");
+    ticket.auth_time = NOW - 900;
+    does("{\"op\":\"user_reset\",\"name\":\"alice\"}");
+    ticket.auth_time = NOW - 901;
+    refuses("{\"op\":\"user_reset\",\"name\":\"alice\"}", "old_login");
+    refuses("{\"op\":\"admin_grant\",\"name\":\"alice\"}", "old_login");
+    assert_false(found("alice").is_admin);
+    does("{\"op\":\"user_cut_off\",\"name\":\"alice\"}");
+    does("{\"op\":\"user_list\"}");
+}
+
 static void users__are_disabled_enabled_cut_off_and_deleted(void **state)
 {
     struct as_principal p;
@@ -271,6 +286,7 @@ int main(void)
         TEST(nobody_but_an_administrator__gets_anything),
         TEST(user_add__makes_a_user_who_needs_the_code),
         TEST(codes__are_made_for_resets_and_invitations),
+        TEST(taking_over__needs_a_login_of_the_last_minutes),
         TEST(users__are_disabled_enabled_cut_off_and_deleted),
         TEST(admin_flag__is_granted_and_revoked),
         TEST(unlock__goes_to_whoever_counts),

@@ -234,6 +234,43 @@ static void gate__bounds_its_buckets(void **state)
     gate_close(g);
 }
 
+/* Whoever floods the gate with names and networks takes nobody's own bucket away. */
+static void gate__keeps_familiar_networks_in_a_flood(void **state)
+{
+    (void)state;
+    struct gate *g = fresh(NULL);
+    char name[24], from[32];
+
+    assert_int_equal(attempt(g, "alice", HOME, true, 1000), GATE_OPEN);
+    for (unsigned i = 0; i < GATE_BUCKETS_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "u%u", i);
+        (void)snprintf(from, sizeof(from), "2001:db8:%x:%x::1", i >> 16, i & 0xffff);
+        assert_int_equal(attempt(g, name, from, false, 1000), GATE_OPEN);
+    }
+    fail_times(g, "alice", OTHER, limits.principal_free, 1000);
+    assert_int_equal(attempt(g, "alice", OTHER, true, 1000), GATE_HELD);
+    assert_int_equal(attempt(g, "alice", HOME, true, 1000), GATE_OPEN);
+    gate_close(g);
+}
+
+/* Networks are pushed out before names that are held. */
+static void gate__keeps_held_names_in_a_flood_of_networks(void **state)
+{
+    (void)state;
+    struct gate *g = fresh(NULL);
+    char from[32];
+
+    fail_times(g, "alice", OTHER, limits.principal_free, 1000);
+    for (unsigned i = 0; i < GATE_BUCKETS_MAX; i++) {
+        struct gate_try t;
+        (void)snprintf(from, sizeof(from), "2001:db8:%x:%x::1", i >> 16, i & 0xffff);
+        assert_int_equal(gate_enter(g, slice_of(NULL, 0), from, 1000, &t), GATE_OPEN);
+        gate_done(g, &t, false, true, 1000);
+    }
+    assert_int_equal(attempt(g, "alice", OTHER, true, 1000), GATE_HELD);
+    gate_close(g);
+}
+
 /* --- 200 at once --- */
 
 struct crowd {
@@ -300,6 +337,8 @@ int main(void)
         cmocka_unit_test(gate__remembers_over_a_kill_and_writes_nothing_for_successes),
         cmocka_unit_test(gate__keeps_familiar_networks_over_an_orderly_stop),
         cmocka_unit_test(gate__bounds_its_buckets),
+        cmocka_unit_test(gate__keeps_familiar_networks_in_a_flood),
+        cmocka_unit_test(gate__keeps_held_names_in_a_flood_of_networks),
         cmocka_unit_test(gate__lets_no_more_than_the_free_tries_of_200_parallel_guesses_through),
         cmocka_unit_test(gate__lets_200_parallel_good_logins_through),
     };
