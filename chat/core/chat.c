@@ -10,7 +10,7 @@
 static void (*const commands[CMD_COUNT])(const struct call *c) = {
     [CMD_ONLINE] = cmd_online,       [CMD_NEW_ROOM] = cmd_new_room,       [CMD_GO_ROOM] = cmd_go_room,
     [CMD_SECRET] = cmd_secret,       [CMD_NEW_MESSAGE] = cmd_new_message, [CMD_DELETE_CHAT] = cmd_delete_chat,
-    [CMD_SAVE_DATA] = cmd_save_data, [CMD_GET_DATA] = cmd_get_data,
+    [CMD_SAVE_DATA] = cmd_save_data, [CMD_GET_DATA] = cmd_get_data,       [CMD_GET_HISTORY] = cmd_get_history,
 };
 
 static void done_add_user(struct chat *chat, struct chat_job *job)

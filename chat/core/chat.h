@@ -150,7 +150,9 @@ struct chat_push {
     const char *reason;           /* CLOSE_ROOM: "quorum_lost", "deleted" */
     const struct chat_shown_message *messages; /* NEW_MESSAGE: one; ROOM_MESSAGES: oldest first; ACK: one or none */
     size_t messages_n;
-    bool more;
+    bool more;                     /* ROOM_MESSAGES: there are older ones */
+    bool is_page, more_after;      /* ROOM_MESSAGES: the answer to get_history; there are newer ones */
+    enum chat_side side;           /* of a page: what does not fit goes from its far end */
     struct slice cid;              /* ACK of a message, or empty */
     bool dup;                      /* ACK: it was stored before */
     struct slice key;              /* DATA; empty: the whole dictionary */

@@ -163,14 +163,21 @@ void cmd_go_room(const struct call *c);
 void cmd_secret(const struct call *c);
 
 /* messages.c */
-void history_ask(struct chat *chat, struct chat_room *room, const struct chat_conn *asker, struct slice label,
-                 bool to_all);
 void cmd_new_message(const struct call *c);
 void done_add_message(struct chat *chat, struct chat_job *job);
-void done_load_history(struct chat *chat, struct chat_job *job);
 void done_find_message(struct chat *chat, struct chat_job *job);
 void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code code);
 void waiting_free(struct chat_room *room);
+/* Opens a stored message. Errors: as envelope_open; NO_KVNO. */
+MUST enum rc message_open(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
+                          struct buf *ret_text);
+struct chat_shown_message message_shown(const struct chat_message_row *row, struct slice text); /* borrowed from both */
+
+/* history.c */
+void history_ask(struct chat *chat, struct chat_room *room, const struct chat_conn *asker, struct slice label,
+                 bool to_all);
+void cmd_get_history(const struct call *c);
+void done_load_history(struct chat *chat, struct chat_job *job);
 
 /* data.c */
 void cmd_save_data(const struct call *c);

@@ -26,13 +26,21 @@ enum chat_job_kind {
     JOB_HEARD,        /* the feed was heard up to feed_seq; a number below the last one is taken, too */
     JOB_LOAD_DATA,    /* who's value under key, or all of them */
     JOB_LOAD_SHARES,  /* who's shares that were never delivered */
-    JOB_LOAD_HISTORY, /* messages of room: the newest, within limits; oldest first */
+    JOB_LOAD_HISTORY, /* messages of room on one side of a seq, within limits; oldest first */
     JOB_FIND_MESSAGE, /* who's message with that cid; rc NOT_FOUND */
 };
 
 enum chat_hold {
     HOLD_MEMBERS,    /* an open room stays open while enough members are online */
     HOLD_PRESENTERS, /* ... while enough of those who presented their share are */
+};
+
+/* Which messages of a room, seen from one of its numbers: nearest first, when there are too many. */
+enum chat_side {
+    SIDE_NEWEST, /* before the one that comes next */
+    SIDE_BEFORE,
+    SIDE_AFTER,
+    SIDE_AROUND, /* half of them before it, then it and what is behind */
 };
 
 struct chat_job_member {
@@ -74,7 +82,9 @@ struct chat_job {
     struct buf cid;        /* ADD_MESSAGE (empty: none), FIND_MESSAGE */
     struct buf key, value; /* SAVE_DATA, LOAD_DATA (empty key: all of them) */
     uint64_t feed_seq;
-    uint64_t data_max;  /* SAVE_DATA: bytes that `who` may have stored, keys included */
+    uint64_t data_max;   /* SAVE_DATA: bytes that `who` may have stored, keys included */
+    enum chat_side side; /* LOAD_HISTORY: of from_seq */
+    uint64_t from_seq;
     uint32_t rows_max;  /* LOAD_HISTORY */
     uint64_t bytes_max; /* LOAD_HISTORY: of sealed text */
 
@@ -82,9 +92,9 @@ struct chat_job {
     enum rc rc;
     struct chat_message_row *rows; /* LOAD_HISTORY, seq ascending; ADD_MESSAGE, FIND_MESSAGE: the one with the cid */
     size_t rows_n;
-    uint8_t found_uid[ID_LEN]; /* the room of the message with the cid */
-    bool more;                 /* LOAD_HISTORY: there are older ones */
-    struct chat_pair *pairs;   /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
+    uint8_t found_uid[ID_LEN];    /* the room of the message with the cid */
+    bool more_before, more_after; /* LOAD_HISTORY: there are older ones, newer ones */
+    struct chat_pair *pairs;      /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
     size_t pairs_n;
 
     /* the core's own; the store does not look at it */
@@ -92,6 +102,7 @@ struct chat_job {
     struct buf label, text;
     uint64_t opening; /* of the room, when the job was made */
     bool to_all;      /* LOAD_HISTORY: the room has just been opened, everybody is shown it */
+    bool is_page;     /* LOAD_HISTORY: for get_history */
     unsigned tries;   /* ADD_MESSAGE: how often it was numbered */
 };
 

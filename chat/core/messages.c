@@ -1,4 +1,4 @@
-/* Messages: sealed, stored, then shown; and the history of a room. */
+/* Messages: numbered, sealed, stored, then shown. */
 #include "chat/core/internal.h"
 
 #include <stdlib.h>
@@ -47,12 +47,22 @@ static struct envelope_aad message_aad(const struct chat *chat, const struct cha
     return aad;
 }
 
-static struct chat_shown_message shown(const struct chat_message_row *row, struct slice text)
+struct chat_shown_message message_shown(const struct chat_message_row *row, struct slice text)
 {
     struct chat_shown_message m = {
         .from = name_slice(&row->sender), .text = text, .time_s = row->time_s, .seq = row->seq};
     memcpy(m.mid, row->mid, ID_LEN);
     return m;
+}
+
+enum rc message_open(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
+                     struct buf *ret_text)
+{
+    AUTO(buf_done) struct buf context = {0};
+    struct envelope_aad aad = message_aad(chat, room, row, &context);
+    const struct envelope_key *key = key_of_box(chat, room, buf_slice(&row->box));
+
+    return key ? envelope_open(key, &aad, buf_slice(&row->box), ret_text) : RC_NO_KVNO;
 }
 
 /* --- on its way to the store --- */
@@ -252,7 +262,7 @@ static struct chat_shown_message *shown_row(struct chat *chat, const struct chat
 {
     struct chat_shown_message *message = arena_get(&chat->arena, sizeof(*message));
 
-    *message = shown(row, arena_copy(&chat->arena, text));
+    *message = message_shown(row, arena_copy(&chat->arena, text));
     message->from = arena_copy(&chat->arena, message->from);
     return message;
 }
@@ -263,16 +273,13 @@ static struct chat_shown_message *shown_row(struct chat *chat, const struct chat
  */
 static enum chat_code compare_stored(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
 {
-    AUTO(buf_done) struct buf context = {0}, text = {0};
-    const struct chat_message_row *row = &job->rows[0];
+    AUTO(buf_done) struct buf text = {0};
 
     if (!room || memcmp(job->found_uid, room->uid, ID_LEN) != 0)
         return CODE_CID_CONFLICT;
     if (!room->open || job->kind == JOB_FIND_MESSAGE)
         return CODE_COUNT;
-    struct envelope_aad aad = message_aad(chat, room, row, &context);
-    const struct envelope_key *key = key_of_box(chat, room, buf_slice(&row->box));
-    if (!key || envelope_open(key, &aad, buf_slice(&row->box), &text) != RC_OK)
+    if (message_open(chat, room, &job->rows[0], &text) != RC_OK)
         return CODE_INTERNAL; /* it was tampered with */
     return slice_eq(buf_slice(&text), buf_slice(&job->text)) ? CODE_COUNT : CODE_CID_CONFLICT;
 }
@@ -326,80 +333,4 @@ void done_find_message(struct chat *chat, struct chat_job *job)
         say_again(chat, room, job);
     else
         refuse(chat, job, job->rc == RC_NOT_FOUND ? CODE_ROOM_CLOSED : CODE_INTERNAL);
-}
-
-/* --- history --- */
-
-void history_ask(struct chat *chat, struct chat_room *room, const struct chat_conn *asker, struct slice label,
-                 bool to_all)
-{
-    struct chat_job *job = room_job(room, JOB_LOAD_HISTORY);
-    job->rows_max = CHAT_HISTORY_ROWS;
-    job->bytes_max = CHAT_HISTORY_BYTES;
-    job->conn = asker ? asker->serial : 0;
-    job->to_all = to_all;
-    must(buf_add(&job->label, label));
-    act_job(chat, job);
-}
-
-/* Opens the rows into the arena. One that does not open was tampered with: it is left out, and its seq shows the gap.
- */
-static const struct chat_shown_message *open_rows(struct chat *chat, const struct chat_room *room,
-                                                  const struct chat_job *job, size_t *ret_n)
-{
-    AUTO(buf_done) struct buf context = {0}, text = {0};
-    struct chat_shown_message *list = arena_get(&chat->arena, (job->rows_n + 1) * sizeof(*list));
-    size_t n = 0;
-
-    for (size_t i = 0; i < job->rows_n; i++) {
-        const struct chat_message_row *row = &job->rows[i];
-        struct envelope_aad aad = message_aad(chat, room, row, &context);
-        const struct envelope_key *key = key_of_box(chat, room, buf_slice(&row->box));
-        if (!key || envelope_open(key, &aad, buf_slice(&row->box), &text) != RC_OK)
-            continue;
-        list[n] = shown(row, arena_copy(&chat->arena, buf_slice(&text)));
-        list[n].from = arena_copy(&chat->arena, list[n].from);
-        n++;
-    }
-    *ret_n = n;
-    return list;
-}
-
-/* Why a history that came back is not shown; CODE_COUNT: it is. */
-static enum chat_code history_refusal(const struct chat_room *room, const struct chat_job *job)
-{
-    if (!room || room->state != ROOM_LIVE)
-        return CODE_NOT_FOUND;
-    if (job->rc != RC_OK)
-        return CODE_INTERNAL;
-    return room->open && room->opening == job->opening ? CODE_COUNT : CODE_ROOM_CLOSED;
-}
-
-void done_load_history(struct chat *chat, struct chat_job *job)
-{
-    struct chat_room *room = job_room(chat, job);
-    struct chat_conn *asker = conn_by_serial(chat, job->conn);
-
-    enum chat_code code = history_refusal(room, job);
-    bool is_refused = code != CODE_COUNT;
-    if (!is_refused && asker && !room_member(room, asker->user))
-        code = CODE_NOT_FOUND; /* he left meanwhile; the others are shown it all the same */
-    if (code != CODE_COUNT) {
-        say_error(chat, asker, CMD_GO_ROOM, buf_slice(&job->label), code, slice_of(NULL, 0));
-        asker = NULL;
-    }
-    if (is_refused)
-        return;
-    struct chat_push *push = push_new(chat, PUSH_ROOM_MESSAGES);
-    push->room = room;
-    push->messages = open_rows(chat, room, job, &push->messages_n);
-    push->more = job->more;
-    if (job->to_all)
-        act_send_members(chat, room, push, asker);
-    if (!asker)
-        return;
-    struct chat_push *answer = push_new(chat, PUSH_ROOM_MESSAGES);
-    *answer = *push;
-    answer->label = arena_copy(&chat->arena, label_for(asker, buf_slice(&job->label)));
-    act_send(chat, asker, answer);
 }

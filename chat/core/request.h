@@ -20,6 +20,7 @@
     X(DELETE_CHAT, "delete_chat")                       \
     X(SAVE_DATA, "save_data")                           \
     X(GET_DATA, "get_data")                             \
+    X(GET_HISTORY, "get_history")                       \
     X(REAUTH, "reauth")
 
 enum chat_command {
@@ -34,6 +35,8 @@ enum chat_command {
 #define USERS_MAX       10000 /* entries in new_room, before duplicates are dropped; the frame limit binds earlier */
 #define DATA_KEY_MAX    256   /* bytes of the name of a saved value */
 #define THRESHOLD_ALL   UINT32_MAX
+#define PAGE_MAX        200 /* messages of one get_history */
+#define PAGE_DEFAULT    100
 
 /* The stable words of `error` pushes, and their sentences. */
 #define CHAT_CODE_TABLE(X)                                                                           \
@@ -85,6 +88,10 @@ struct chat_request {
     struct name name;
     const struct slice *users;
     size_t users_n;
+
+    enum chat_side side; /* GET_HISTORY: which messages, */
+    uint64_t seq;        /* seen from where, */
+    uint32_t limit;      /* and how many */
 
     bool has_key;
     struct slice key, data; /* data: JSON text */

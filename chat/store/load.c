@@ -87,41 +87,89 @@ static enum rc add_message(sqlite3_stmt *st, struct chat_job *job)
     return buf_add(&row->box, db_blob(st, 5));
 }
 
-/* Newest first as they are read; the first that does not fit, though never the newest, says that there are more. */
-static enum rc read_back(struct sqlite_store *s, struct chat_job *job, int64_t room)
+/* A part of a history, the nearest to `from` first: how many rows and bytes it may have. */
+struct part {
+    enum store_sql sql; /* BEFORE, AFTER */
+    uint64_t from;
+    uint32_t rows_max;
+    uint64_t bytes_max;
+};
+
+/* The first that does not fit, though never the nearest, says that there are more. */
+static enum rc read_part(struct sqlite_store *s, int64_t room, const struct part *p, struct chat_job *job,
+                         bool *ret_more)
 {
-    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_HISTORY];
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[p->sql];
     uint64_t bytes = 0;
+    uint32_t rows = 0;
     bool has_row;
 
+    *ret_more = false;
     TRY(db_bind_int(st, 1, room));
-    TRY(db_bind_int(st, 2, (int64_t)job->rows_max + 1));
-    for (;;) {
+    TRY(db_bind_int(st, 2, p->from > INT64_MAX ? INT64_MAX : (int64_t)p->from));
+    TRY(db_bind_int(st, 3, (int64_t)p->rows_max + 1));
+    for (;; rows++) {
         TRY(db_step(st, &has_row));
         if (!has_row)
             return RC_OK;
         bytes += db_blob(st, 5).n;
-        if (job->rows_n == job->rows_max || (job->rows_n > 0 && bytes > job->bytes_max)) {
-            job->more = true;
+        if (rows == p->rows_max || (rows > 0 && bytes > p->bytes_max)) {
+            *ret_more = true;
             return RC_OK;
         }
         TRY(add_message(st, job));
     }
 }
 
+static void turn_around(struct chat_message_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        struct chat_message_row swap = rows[i];
+        rows[i] = rows[n - 1 - i];
+        rows[n - 1 - i] = swap;
+    }
+}
+
+/* Read from the nearest to the farthest; told oldest first. */
+static enum rc read_before(struct sqlite_store *s, int64_t room, struct chat_job *job, const struct part *p)
+{
+    TRY(read_part(s, room, p, job, &job->more_before));
+    turn_around(job->rows, job->rows_n);
+    return RC_OK;
+}
+
+static enum rc read_page(struct sqlite_store *s, const struct store_room *room, struct chat_job *job)
+{
+    struct part before = {SQL_BEFORE, job->from_seq, job->rows_max, job->bytes_max};
+    struct part after = {SQL_AFTER, job->from_seq, job->rows_max, job->bytes_max};
+
+    switch (job->side) {
+    case SIDE_NEWEST:
+        before.from = room->head + 1;
+        return read_before(s, room->row, job, &before);
+    case SIDE_BEFORE:
+        job->more_after = job->from_seq <= room->head;
+        return read_before(s, room->row, job, &before);
+    case SIDE_AFTER:
+        job->more_before = job->from_seq > 0 && room->head > 0;
+        return read_part(s, room->row, &after, job, &job->more_after);
+    case SIDE_AROUND:
+    default:
+        before.rows_max = job->rows_max / 2;
+        before.bytes_max = job->bytes_max / 2;
+        TRY(read_before(s, room->row, job, &before));
+        after.from = job->from_seq ? job->from_seq - 1 : 0;
+        after.rows_max = job->rows_max - (uint32_t)job->rows_n;
+        after.bytes_max = job->bytes_max / 2;
+        return read_part(s, room->row, &after, job, &job->more_after);
+    }
+}
+
 static enum rc load_history(struct sqlite_store *s, struct chat_job *job)
 {
-    struct store_room *room = store_room_find(s, job->room_uid);
+    const struct store_room *room = store_room_find(s, job->room_uid);
 
-    if (room == NULL)
-        return RC_NOT_FOUND;
-    TRY(read_back(s, job, room->row));
-    for (size_t i = 0; i < job->rows_n / 2; i++) {
-        struct chat_message_row swap = job->rows[i];
-        job->rows[i] = job->rows[job->rows_n - 1 - i];
-        job->rows[job->rows_n - 1 - i] = swap;
-    }
-    return RC_OK;
+    return room == NULL ? RC_NOT_FOUND : read_page(s, room, job);
 }
 
 static enum rc erase_message(struct sqlite_store *s, int64_t row)

@@ -46,7 +46,10 @@
                     " LEFT JOIN room r ON r.id = m.room"                                                               \
                     " WHERE m.user = (SELECT id FROM user WHERE client_id = ?1) AND m.cid = ?2")                       \
     X(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                                             \
-    X(HISTORY, "SELECT seq, time, mid, sender, epoch, box FROM message WHERE room = ?1 ORDER BY seq DESC LIMIT ?2")    \
+    X(BEFORE, "SELECT seq, time, mid, sender, epoch, box FROM message"                                                 \
+              " WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3")                                              \
+    X(AFTER, "SELECT seq, time, mid, sender, epoch, box FROM message"                                                  \
+             " WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")                                                    \
     X(ADD_SWEEP, "INSERT INTO sweep(room) VALUES(?1)")                                                                 \
     X(NEXT_SWEEP, "SELECT room FROM sweep ORDER BY room LIMIT 1")                                                      \
     X(SWEEP, "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE room = ?1 LIMIT ?2)")                      \

@@ -132,6 +132,35 @@ static enum chat_code read_cid(const struct scratch *s, struct chat_request *r)
     return utf8_chars(r->cid) <= CID_MAX_CHARS && !memchr(r->cid.p, 0, r->cid.n) ? CODE_COUNT : CODE_MALFORMED;
 }
 
+static enum chat_code read_number(const struct scratch *s, const char *name, int64_t max, uint64_t *ret)
+{
+    int64_t n;
+
+    if (json_get_int(s->json, name, &n) != RC_OK || n < 0 || n > max)
+        return CODE_MALFORMED;
+    *ret = (uint64_t)n;
+    return CODE_COUNT;
+}
+
+/* One of before, after, around, or none: the newest. */
+static enum chat_code read_page(const struct scratch *s, struct chat_request *r)
+{
+    static const char *const sides[] = {[SIDE_BEFORE] = "before", [SIDE_AFTER] = "after", [SIDE_AROUND] = "around"};
+    uint64_t limit = PAGE_DEFAULT;
+
+    for (size_t side = SIDE_BEFORE; side < ARRAY_LEN(sides); side++) {
+        if (!json_object_get(s->json, sides[side]))
+            continue;
+        if (r->side != SIDE_NEWEST || read_number(s, sides[side], INT64_MAX, &r->seq) != CODE_COUNT)
+            return CODE_MALFORMED;
+        r->side = (enum chat_side)side;
+    }
+    if (json_object_get(s->json, "limit") && (read_number(s, "limit", PAGE_MAX, &limit) != CODE_COUNT || limit == 0))
+        return CODE_MALFORMED;
+    r->limit = (uint32_t)limit;
+    return CODE_COUNT;
+}
+
 /* The name of a saved value; absent or empty stands for all of them, where `required` is false. */
 static enum chat_code read_key(const struct scratch *s, struct chat_request *r, bool required)
 {
@@ -182,6 +211,8 @@ enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd)
     } else if (cmd == CMD_NEW_MESSAGE) {
         CHECK(read_message(s, r));
         CHECK(read_cid(s, r));
+    } else if (cmd == CMD_GET_HISTORY) {
+        CHECK(read_page(s, r));
     } else if (cmd == CMD_SAVE_DATA) {
         CHECK(read_key(s, r, true));
         CHECK(read_data(s, r));

@@ -142,34 +142,50 @@ static void put_get_secret(const struct encoder *e, struct jw *j, const struct c
     jw_text(j, "asked_by", p->asked_by);
 }
 
-/* The first message that is shown when the newest must fit into one frame: a letter may take six bytes as JSON. */
-static size_t first_that_fits(const struct chat_push *p, size_t used)
+/* Bytes that a message may take: a letter may be six as JSON. */
+static size_t room_for(const struct chat_push *p, const struct chat_shown_message *m)
 {
-    size_t i = p->messages_n;
+    size_t n = MESSAGE_OVERHEAD + 6 * (m->from.n + p->room->id.n);
 
-    while (i > 0) {
-        const struct chat_shown_message *m = &p->messages[i - 1];
-        size_t need = MESSAGE_OVERHEAD + 6 * (m->from.n + p->room->id.n);
-        for (size_t k = 0; k < m->text.n; k++)
-            need += m->text.p[k] < 0x20 || m->text.p[k] == '"' || m->text.p[k] == '\\' ? 6 : 1;
-        if (used + need > WIRE_JSON_MAX)
+    for (size_t k = 0; k < m->text.n; k++)
+        n += m->text.p[k] < 0x20 || m->text.p[k] == '"' || m->text.p[k] == '\\' ? 6 : 1;
+    return n;
+}
+
+/* What of the messages fits into one frame: first to end. Left out are the farthest from where they were asked for. */
+struct window {
+    size_t first, end;
+};
+
+static struct window what_fits(const struct chat_push *p, size_t used)
+{
+    bool from_front = p->is_page && p->side == SIDE_AFTER;
+    size_t n = 0;
+
+    for (; n < p->messages_n; n++) {
+        used += room_for(p, &p->messages[from_front ? n : p->messages_n - 1 - n]);
+        if (used > WIRE_JSON_MAX)
             break;
-        used += need;
-        i--;
     }
-    return i;
+    return from_front ? (struct window){0, n} : (struct window){p->messages_n - n, p->messages_n};
 }
 
 static void put_room_messages(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     (void)e;
     put_room(j, "room", p->room);
-    size_t first = first_that_fits(p, j->out->n + MESSAGE_OVERHEAD);
+    struct window w = what_fits(p, j->out->n + MESSAGE_OVERHEAD);
     jw_open(j, "messages", '[');
-    for (size_t i = first; i < p->messages_n; i++)
+    for (size_t i = w.first; i < w.end; i++)
         put_message(e, j, NULL, p, &p->messages[i], true, false);
     jw_close(j, ']');
-    jw_bool(j, "more", p->more || first > 0);
+    bool more_before = p->more || w.first > 0;
+    jw_bool(j, "more", more_before);
+    if (!p->is_page)
+        return;
+    jw_int(j, "head", (int64_t)p->room->head);
+    jw_bool(j, "more_before", more_before);
+    jw_bool(j, "more_after", p->more_after || w.end < p->messages_n);
 }
 
 static void put_close_room(const struct encoder *e, struct jw *j, const struct chat_push *p)

@@ -399,6 +399,14 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
         f->r.hold = strcmp(v, "presenters") == 0 ? HOLD_PRESENTERS : HOLD_MEMBERS;
     else if ((v = value_of(word, "secret")))
         read_secret(s, f, v);
+    else if ((v = value_of(word, "before")))
+        f->r.side = SIDE_BEFORE, f->r.seq = number(s, v);
+    else if ((v = value_of(word, "after")))
+        f->r.side = SIDE_AFTER, f->r.seq = number(s, v);
+    else if ((v = value_of(word, "around")))
+        f->r.side = SIDE_AROUND, f->r.seq = number(s, v);
+    else if ((v = value_of(word, "limit")))
+        f->r.limit = (uint32_t)number(s, v);
     else
         sim_stop(s, "unknown word '%s'", word);
 }
@@ -406,7 +414,10 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
 /* CONN [id=L] [cid=C] COMMAND ... */
 static void in_request(struct sim *s, const char *conn_name, char *rest)
 {
-    AUTO(frame_done) struct frame f = {.r.threshold = THRESHOLD_ALL};
+    AUTO(frame_done)
+    struct frame f = {
+        .r = {.threshold = THRESHOLD_ALL, .limit = PAGE_DEFAULT}
+    };
     struct sim_conn *conn = known_conn(s, conn_name);
     const char *word = next_word(&rest), *label = value_of(word, "id"), *cid;
 

@@ -132,6 +132,8 @@ static void say_messages(struct sim *s, const struct chat_push *p)
         say_text(s, p->messages[i].text);
     }
     sim_say(s, "%s%s", p->messages_n > SIM_LIST_MAX ? "" : "]", p->more ? " more" : "");
+    if (p->is_page)
+        sim_say(s, "%s head=%llu", p->more_after ? " more_after" : "", (unsigned long long)p->room->head);
 }
 
 /* The share goes to the user that the first connection is of: his device keeps it. */

@@ -98,6 +98,49 @@ def test_a_classic_connection_without_extensions_has_no_cid(realm):
     assert len(c.take("new_message")) == 2 and not c.take("ack")
 
 
+# --- pages ---
+
+def pages(conn, room, side, at, limit):
+    """All of a history, page by page."""
+    seqs = []
+    while True:
+        page = conn.ask("get_history", "room_messages", room=room, limit=limit, **({side: at} if at is not None else {}))
+        got = [m["seq"] for m in page["messages"]]
+        seqs = got + seqs if side == "before" else seqs + got
+        if not page["more_before" if side == "before" else "more_after"]:
+            return seqs, page["head"]
+        at = got[0] if side == "before" else got[-1]
+
+
+@pytest.mark.parametrize("side,start", [("before", None), ("after", 0)])
+def test_a_history_read_in_pages_has_every_message_once(realm, pair, side, start):
+    a, _, room = pair
+    for i in range(57):
+        a.send("new_message", room=room, message={"text": f"message {i}"})
+    a.fence()
+    seqs, head = pages(a, room, side, start, 10)
+    assert seqs == list(range(1, 58)) and head == 57
+    around = a.ask("get_history", "room_messages", room=room, around=20, limit=5)
+    assert [m["text"] for m in around["messages"]] == [f"message {i}" for i in range(17, 22)]
+
+
+def test_get_history_is_refused_in_closed_and_foreign_rooms(realm, connect):
+    a, b, c = (connect(realm, u) for u in realm.add_users(3))
+    room = rid()
+    a.new_room(room, 2, [b.user])
+    assert a.error("get_history", room=room) == "room_closed"
+    assert c.error("get_history", room=room) == "not_found"
+    for bad in ({"limit": 201}, {"limit": 0}, {"before": "7"}, {"before": 1, "after": 1}, {"around": -1}):
+        assert a.error("get_history", room=room, **bad) == "malformed"
+
+
+def test_get_history_is_unknown_to_a_classic_connection(realm):
+    c = realm.chat(realm.add_user())
+    room = rid()
+    c.new_room(room, 0, [])
+    assert c.error("get_history", room=room) == "malformed"
+
+
 # --- the history's id ---
 
 def history_id(realm, user):

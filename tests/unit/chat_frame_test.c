@@ -293,6 +293,8 @@ static void dump(const struct chat_request *r, struct buf *out)
         assert_ok(buf_printf(out, " secret=%.*s", SLICE_FMT(r->secret)));
     if (r->cmd == CMD_NEW_MESSAGE)
         assert_ok(buf_printf(out, " text=%.*s", SLICE_FMT(r->text)));
+    if (r->cmd == CMD_GET_HISTORY)
+        assert_ok(buf_printf(out, " side=%d seq=%llu limit=%u", (int)r->side, (unsigned long long)r->seq, r->limit));
     if (r->cid.n)
         assert_ok(buf_printf(out, " cid=%.*s", SLICE_FMT(r->cid)));
     if (r->has_key)
@@ -444,6 +446,28 @@ static void request__secrets(void **state)
     read_all(*state, list, ARRAY_LEN(list));
 }
 
+static void request__get_history(void **state)
+{
+#define PAGE "\"get_history\",\"room\":\"r\""
+    static const struct fields list[] = {
+        {PAGE,                                                 "get_history room=r side=0 seq=0 limit=100"},
+        {PAGE ",\"before\":7",                                 "get_history room=r side=1 seq=7 limit=100"},
+        {PAGE ",\"after\":0,\"limit\":1",                      "get_history room=r side=2 seq=0 limit=1"  },
+        {PAGE ",\"around\":9223372036854775807,\"limit\":200",
+         "get_history room=r side=3 seq=9223372036854775807 limit=200"                                    },
+        {PAGE ",\"limit\":201",                                "! malformed"                              },
+        {PAGE ",\"limit\":0",                                  "! malformed"                              },
+        {PAGE ",\"limit\":\"5\"",                              "! malformed"                              },
+        {PAGE ",\"before\":-1",                                "! malformed"                              },
+        {PAGE ",\"before\":1.5",                               "! malformed"                              },
+        {PAGE ",\"before\":\"7\"",                             "! malformed"                              },
+        {PAGE ",\"before\":null",                              "! malformed"                              },
+        {PAGE ",\"before\":7,\"after\":3",                     "! malformed"                              },
+        {"\"get_history\",\"before\":7",                       "! malformed"                              },
+    };
+    read_all(*state, list, ARRAY_LEN(list));
+}
+
 #define LETTERS_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static void request__cid(void **state)
@@ -567,6 +591,7 @@ int main(void)
         AUTHED(request__secrets),
         AUTHED(request__messages),
         AUTHED(request__cid),
+        AUTHED(request__get_history),
         AUTHED(request__values),
     };
 

@@ -345,6 +345,64 @@ static void push__ack(void **state)
                        "\"cid\":\"m\\\"1\",\"dup\":true}");
 }
 
+static void push__a_page_of_history(void **state)
+{
+    const struct chat_shown_message message = {.from = slice_text("alice"), .text = slice_text("x"), .seq = 5};
+    struct chat_push push = push_of(PUSH_ROOM_MESSAGES);
+    const struct chat_room *room = add_room("board", "The board", 2, 1, 2);
+
+    (void)state;
+    ((struct chat_room *)(uintptr_t)room)->head = 9;
+    push.room = room;
+    push.is_page = push.more_after = true;
+    assert_json(&push, "{\"type\":\"room_messages\"," STAMP ",\"room\":" BOARD ",\"messages\":[],\"more\":false,"
+                       "\"head\":9,\"more_before\":false,\"more_after\":true}");
+    push.messages = &message;
+    push.messages_n = 1;
+    push.more = true;
+    push.more_after = false;
+    assert_json(&push, "{\"type\":\"room_messages\"," STAMP ",\"room\":" BOARD ",\"messages\":["
+                       "{\"from\":\"alice\",\"time\":\"1970-01-01 00:00:00\",\"room\":\"board\",\"text\":\"x\","
+                       "\"mid\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"seq\":5}],\"more\":true,"
+                       "\"head\":9,\"more_before\":true,\"more_after\":false}");
+}
+
+/* What does not fit into a frame goes from the far end of what was asked for, so that no message lies in between. */
+static void push__a_page_that_is_too_large(void **state)
+{
+    AUTO(buf_done) struct buf text = {0};
+    struct chat_shown_message messages[5];
+    struct chat_push push = push_of(PUSH_ROOM_MESSAGES);
+
+    (void)state;
+    assert_ok(buf_reserve(&text, 200000));
+    memset(text.p, 'x', 200000);
+    text.n = 200000;
+    for (uint64_t i = 0; i < 5; i++)
+        messages[i] = (struct chat_shown_message){
+            .from = slice_text("alice"), .text = buf_slice(&text), .time_s = WIRE_NOW, .seq = i + 1};
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.messages = messages;
+    push.messages_n = 5;
+    push.is_page = true;
+    static const struct {
+        enum chat_side side;
+        uint64_t first, last;
+    } want[] = {
+        {SIDE_AFTER,  1, 3},
+        {SIDE_BEFORE, 3, 5},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        push.side = want[i].side;
+        AUTO(json_done) json_t *j = written(&push);
+        const json_t *list = json_object_get(j, "messages");
+        assert_int_equal(json_array_size(list), want[i].last - want[i].first + 1);
+        assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "seq")), want[i].first);
+        assert_int_equal(json_is_true(json_object_get(j, "more_before")), want[i].first > 1);
+        assert_int_equal(json_is_true(json_object_get(j, "more_after")), want[i].last < 5);
+    }
+}
+
 /* --- one MiB ------------------------------------------------------------------------------------------------------ */
 
 /* A frame of the largest JSON stays below 1 MiB when it is sealed. */
@@ -511,6 +569,8 @@ int main(void)
         TEST(push__new_room),
         TEST(push__get_secret_and_close_room),
         TEST(push__room_messages),
+        TEST(push__a_page_of_history),
+        TEST(push__a_page_that_is_too_large),
         TEST(push__data),
         TEST(push__error),
         TEST(push__ack),

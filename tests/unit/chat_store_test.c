@@ -131,7 +131,7 @@ static void history__is_the_newest_oldest_first(void **state)
     struct chat_job *job = done(b, history_job('R', 3, 100000));
     assert_rc(job->rc, RC_OK);
     assert_int_equal(job->rows_n, 3);
-    assert_true(job->more);
+    assert_true(job->more_before);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(job->rows[i].seq, 3 + i);
         assert_int_equal(job->rows[i].time_s, 1780000003 + (int64_t)i);
@@ -145,7 +145,7 @@ static void history__is_the_newest_oldest_first(void **state)
 
     job = done(b, history_job('R', 5, 100000));
     assert_int_equal(job->rows_n, 5);
-    assert_false(job->more);
+    assert_false(job->more_before);
     chat_job_free(job);
 }
 
@@ -160,14 +160,74 @@ static void history__is_bounded_in_bytes_and_never_empty(void **state)
     struct chat_job *job = done(b, history_job('R', 100, 299));
     assert_int_equal(job->rows_n, 2);
     assert_int_equal(job->rows[0].seq, 3);
-    assert_true(job->more);
+    assert_true(job->more_before);
     chat_job_free(job);
     job = done(b, history_job('R', 100, 10));
     assert_int_equal(job->rows_n, 1);
     assert_int_equal(job->rows[0].seq, 4);
-    assert_true(job->more);
+    assert_true(job->more_before);
     chat_job_free(job);
     assert_rc(result(b, history_job('Q', 100, 10)), RC_NOT_FOUND);
+}
+
+struct page {
+    enum chat_side side;
+    uint64_t from;
+    uint32_t rows_max;
+    uint64_t bytes_max;
+    uint64_t first, last; /* 0: nothing */
+    bool more_before, more_after;
+};
+
+static void check_page(struct bench *b, const struct page *want)
+{
+    struct chat_job *job = history_job('R', want->rows_max, want->bytes_max);
+
+    job->side = want->side;
+    job->from_seq = want->from;
+    job = done(b, job);
+    assert_ok(job->rc);
+    assert_int_equal(job->rows_n, want->last ? want->last - want->first + 1 : 0);
+    for (size_t i = 0; i < job->rows_n; i++)
+        assert_int_equal(job->rows[i].seq, want->first + i);
+    assert_int_equal(job->more_before, want->more_before);
+    assert_int_equal(job->more_after, want->more_after);
+    chat_job_free(job);
+}
+
+static void history__comes_in_pages_on_either_side(void **state)
+{
+#define MUCH 100000
+    static const struct page pages[] = {
+        {SIDE_NEWEST, 0,         4, MUCH, 7, 10, true,  false},
+        {SIDE_BEFORE, 7,         3, MUCH, 4, 6,  true,  true },
+        {SIDE_BEFORE, 4,         3, MUCH, 1, 3,  false, true },
+        {SIDE_BEFORE, 1,         3, MUCH, 0, 0,  false, true },
+        {SIDE_BEFORE, 0,         3, MUCH, 0, 0,  false, true },
+        {SIDE_BEFORE, 11,        3, MUCH, 8, 10, true,  false},
+        {SIDE_BEFORE, INT64_MAX, 3, MUCH, 8, 10, true,  false},
+        {SIDE_BEFORE, 7,         3, 199,  6, 6,  true,  true },
+        {SIDE_AFTER,  0,         3, MUCH, 1, 3,  false, true },
+        {SIDE_AFTER,  3,         3, MUCH, 4, 6,  true,  true },
+        {SIDE_AFTER,  7,         3, MUCH, 8, 10, true,  false},
+        {SIDE_AFTER,  10,        3, MUCH, 0, 0,  true,  false},
+        {SIDE_AFTER,  INT64_MAX, 3, MUCH, 0, 0,  true,  false},
+        {SIDE_AFTER,  3,         3, 199,  4, 4,  true,  true },
+        {SIDE_AROUND, 5,         4, MUCH, 3, 6,  true,  true },
+        {SIDE_AROUND, 5,         1, MUCH, 5, 5,  true,  true },
+        {SIDE_AROUND, 1,         4, MUCH, 1, 4,  false, true },
+        {SIDE_AROUND, 10,        4, MUCH, 8, 10, true,  false},
+        {SIDE_AROUND, 0,         4, MUCH, 1, 4,  false, true },
+        {SIDE_AROUND, 99,        4, MUCH, 9, 10, true,  false},
+    };
+    struct bench *b = *state;
+
+    people(b);
+    assert_ok(result(b, room_job('R', "lobby", 0, "ab")));
+    for (uint64_t i = 1; i <= 10; i++)
+        assert_ok(result(b, message_job('R', i, 100)));
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        check_page(b, &pages[i]);
 }
 
 static void load__sees_what_was_written_before_it(void **state)
@@ -462,6 +522,7 @@ int main(void)
         TEST(store__gives_jobs_back_in_order),
         TEST(history__is_the_newest_oldest_first),
         TEST(history__is_bounded_in_bytes_and_never_empty),
+        TEST(history__comes_in_pages_on_either_side),
         TEST(load__sees_what_was_written_before_it),
         TEST(load__of_much_waits_until_the_last_one_is_taken),
         TEST(share__waits_until_it_is_dropped),

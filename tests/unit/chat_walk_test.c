@@ -113,7 +113,11 @@ static void ask(struct walk *w, struct sim_conn *conn)
         input(w, "%s %s", start, pick(w, 2) ? "get_data" : "save_data k 1");
         break;
     case 8:
-        input(w, "%s online", start);
+        if (pick(w, 2))
+            input(w, "%s online", start);
+        else
+            input(w, "%s get_history r%u %s=%u limit=%u", start, pick(w, ROOMS),
+                  (const char *[]){"before", "after", "around"}[pick(w, 3)], pick(w, 12), 1 + pick(w, 5));
         break;
     case 9:
         input(w, "%s new_message r%u hello", start, pick(w, ROOMS));

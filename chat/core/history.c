@@ -1,0 +1,110 @@
+/* What a room has stored, shown: the newest on entering it, and page by page. */
+#include <string.h>
+
+#include "chat/core/internal.h"
+
+static struct chat_job *history_job(const struct chat_room *room, const struct chat_conn *asker, struct slice label)
+{
+    struct chat_job *job = room_job(room, JOB_LOAD_HISTORY);
+
+    job->bytes_max = CHAT_HISTORY_BYTES;
+    job->conn = asker ? asker->serial : 0;
+    must(buf_add(&job->label, label));
+    return job;
+}
+
+void history_ask(struct chat *chat, struct chat_room *room, const struct chat_conn *asker, struct slice label,
+                 bool to_all)
+{
+    struct chat_job *job = history_job(room, asker, label);
+
+    job->side = SIDE_NEWEST;
+    job->rows_max = CHAT_HISTORY_ROWS;
+    job->to_all = to_all;
+    act_job(chat, job);
+}
+
+/* Known clients of before do not know it. */
+void cmd_get_history(const struct call *c)
+{
+    if (!c->conn->extensions) {
+        call_error(c, CODE_MALFORMED);
+        return;
+    }
+    const struct chat_member *m = call_member(c);
+    if (!m)
+        return;
+    if (!m->room->open) {
+        call_error(c, CODE_ROOM_CLOSED);
+        return;
+    }
+    struct chat_job *job = history_job(m->room, c->conn, c->req->label);
+    job->side = c->req->side;
+    job->from_seq = c->req->seq;
+    job->rows_max = c->req->limit;
+    job->is_page = true;
+    act_job(c->chat, job);
+}
+
+/* Opens the rows into the arena. One that does not open was tampered with: it is left out, and its seq shows the gap.
+ */
+static const struct chat_shown_message *open_rows(struct chat *chat, const struct chat_room *room,
+                                                  const struct chat_job *job, size_t *ret_n)
+{
+    AUTO(buf_done) struct buf text = {0};
+    struct chat_shown_message *list = arena_get(&chat->arena, (job->rows_n + 1) * sizeof(*list));
+    size_t n = 0;
+
+    for (size_t i = 0; i < job->rows_n; i++) {
+        if (message_open(chat, room, &job->rows[i], &text) != RC_OK)
+            continue;
+        list[n] = message_shown(&job->rows[i], arena_copy(&chat->arena, buf_slice(&text)));
+        list[n].from = arena_copy(&chat->arena, list[n].from);
+        n++;
+    }
+    *ret_n = n;
+    return list;
+}
+
+/* Why a history that came back is not shown; CODE_COUNT: it is. */
+static enum chat_code history_refusal(const struct chat_room *room, const struct chat_job *job)
+{
+    if (!room || room->state != ROOM_LIVE)
+        return CODE_NOT_FOUND;
+    if (job->rc != RC_OK)
+        return CODE_INTERNAL;
+    return room->open && room->opening == job->opening ? CODE_COUNT : CODE_ROOM_CLOSED;
+}
+
+void done_load_history(struct chat *chat, struct chat_job *job)
+{
+    struct chat_room *room = job_room(chat, job);
+    struct chat_conn *asker = conn_by_serial(chat, job->conn);
+
+    enum chat_code code = history_refusal(room, job);
+    bool is_refused = code != CODE_COUNT;
+    if (!is_refused && asker && !room_member(room, asker->user))
+        code = CODE_NOT_FOUND; /* he left meanwhile; the others are shown it all the same */
+    if (code != CODE_COUNT) {
+        say_error(chat, asker, job->is_page ? CMD_GET_HISTORY : CMD_GO_ROOM, buf_slice(&job->label), code,
+                  slice_of(NULL, 0));
+        asker = NULL;
+    }
+    if (is_refused)
+        return;
+    struct chat_push *push = push_new(chat, PUSH_ROOM_MESSAGES);
+    push->room = room;
+    push->messages = open_rows(chat, room, job, &push->messages_n);
+    push->more = job->more_before;
+    push->more_after = job->more_after;
+    push->is_page = job->is_page;
+    push->side = job->side;
+    if (job->to_all)
+        act_send_members(chat, room, push, asker);
+    if (!asker)
+        return;
+    struct chat_push *answer = push_new(chat, PUSH_ROOM_MESSAGES);
+    *answer = *push;
+    answer->label = arena_copy(&chat->arena, label_for(asker, buf_slice(&job->label)));
+    act_send(chat, asker, answer);
+}
