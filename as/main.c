@@ -254,7 +254,7 @@ static int serve(struct daemon *d)
     lifecycle_wait_second(start_s);
     if (open_inner(d) != 0 || listen_on_port(d) != 0)
         return 1;
-    host_serves(&d->host, http_port(d->http), d->inner ? inner_port(d->inner) : 0);
+    lifecycle_serves(d->host.listen, http_port(d->http), d->inner ? inner_port(d->inner) : 0);
     log_start();
     /* users and TGS keys are read from the database: only the keytab and the master key are looked at */
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)

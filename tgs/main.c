@@ -233,7 +233,7 @@ static int serve(struct daemon *d)
     lifecycle_wait_second(start_s);
     if (listen_on_port(d) != 0)
         return 1;
-    host_serves(&d->host, http_port(d->http), d->inner ? inner_port(d->inner) : 0);
+    lifecycle_serves(d->host.listen, http_port(d->http), d->inner ? inner_port(d->inner) : 0);
     log_start();
     for (enum lifecycle_wake wake; (wake = lifecycle_wait(1000)) != WAKE_STOP;)
         each_second(d, wake == WAKE_RELOAD);

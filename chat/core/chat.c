@@ -219,6 +219,23 @@ static void notice(struct chat *chat, const struct chat_event *ev)
             act_send(chat, conn, push);
 }
 
+/* Each comes back at a moment of its own, so that not all log in at once. */
+static void leaving(struct chat *chat)
+{
+    uint64_t spread_ms = CHAT_RETURN_MS + (uint64_t)chat->authed_n * CHAT_RETURN_PER_CONN_MS;
+    struct chat_conn *conn;
+
+    TAILQ_FOREACH (conn, &chat->presence, in_presence) {
+        uint8_t random[8];
+        if (!conn->extensions)
+            continue;
+        must(chat->env.random(chat->env.ctx, random, sizeof random));
+        struct chat_push *push = push_new(chat, PUSH_RESTART);
+        push->retry_after_ms = (uint32_t)(get_u64be(random) % spread_ms);
+        act_send(chat, conn, push);
+    }
+}
+
 static void requested(struct chat *chat, const struct chat_event *ev)
 {
     struct call call = {.chat = chat, .conn = ev->conn, .user = ev->conn->user, .req = ev->request};
@@ -287,6 +304,9 @@ static void dispatch(struct chat *chat, struct chat_event *ev)
         break;
     case CHAT_NOTICE:
         notice(chat, ev);
+        break;
+    case CHAT_LEAVING:
+        leaving(chat);
         break;
     case CHAT_HEARD:
         heard(chat, ev);

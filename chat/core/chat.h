@@ -28,6 +28,9 @@
 #define CHAT_ONLINE_PER_CONN_MS 2    /* ... and as many ms per connection there is, when that is more (N/500 s) */
 #define CHAT_ONLINE_AGAIN_MS    5000 /* one more `online` this long after the last change */
 
+#define CHAT_RETURN_MS          1000 /* after a restart clients come back over this time ... */
+#define CHAT_RETURN_PER_CONN_MS 2    /* ... and as many ms more for each connection */
+
 /* Close codes: PROTOCOL.md 5.5. */
 enum chat_close {
     CLOSE_NONE = 0,
@@ -78,6 +81,7 @@ enum chat_event_kind {
     CHAT_CUT_OFF,      /* client_id, epoch: tickets of a lower epoch are worth nothing any more */
     CHAT_KICK,         /* client_id: end his connections, not his tickets */
     CHAT_NOTICE,       /* text: to everybody who understands it */
+    CHAT_LEAVING,      /* the daemon ends: everybody who understands it is told when to come back */
     CHAT_HEARD,        /* feed_seq: the feed was heard up to there; stored behind what it said */
     CHAT_DONE,         /* job: the core's again */
     CHAT_TICK,         /* the time that chat_deadline() told has come */
@@ -124,6 +128,7 @@ enum chat_push_kind {
     PUSH_ACK,
     PUSH_REAUTH_OK,
     PUSH_NOTICE,
+    PUSH_RESTART,
 };
 
 struct chat_shown_message {
@@ -158,10 +163,11 @@ struct chat_push {
     struct slice key;              /* DATA; empty: the whole dictionary */
     const struct chat_pair *pairs; /* DATA: none for a key that is not there */
     size_t pairs_n;
-    enum chat_code code; /* ERROR */
-    int64_t expires_s;   /* REAUTH_OK: the end of the new ticket */
-    struct slice text;   /* NOTICE */
-    struct slice detail; /* ERROR: what the sentence is about, e.g. names; may be empty */
+    enum chat_code code;     /* ERROR */
+    int64_t expires_s;       /* REAUTH_OK: the end of the new ticket */
+    struct slice text;       /* NOTICE */
+    uint32_t retry_after_ms; /* RESTART */
+    struct slice detail;     /* ERROR: what the sentence is about, e.g. names; may be empty */
 };
 
 enum chat_action_kind {

@@ -1,5 +1,6 @@
 /*
- * An orderly stop: accept no more, let the store do what it has, tell its results, close everybody, wait a little.
+ * An orderly stop: accept no more, let the store do what it has, tell its results, tell everybody when to come back,
+ * close them, wait a little.
  *
  * From the beginning of the drain nothing is read from clients any more: what was acknowledged is stored, and what was
  * not they will send again.
@@ -35,6 +36,7 @@ void drain_look(struct edge *e)
     bool is_late = clock_monotonic_ms() >= e->drain_until_ms;
 
     if (e->drain == DRAIN_JOBS && (e->jobs_n == 0 || is_late)) {
+        edge_step(e, &(struct chat_event){.kind = CHAT_LEAVING});
         close_all(e, LIFE_ALIVE);
         close_all(e, LIFE_PINGED);
         e->drain = DRAIN_SESSIONS;

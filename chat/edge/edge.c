@@ -225,18 +225,6 @@ enum rc edge_open(const struct edge_options *options, struct edge **ret, struct 
 
 /* --- running --- */
 
-static void tell_listening(const struct edge *e)
-{
-    const char *listen = e->o.conf->chat_listen, *colon = strrchr(listen, ':');
-    struct log_line line;
-
-    log_begin(&line, LOG_INFO, "listening");
-    log_slice(&line, "address", slice_of(listen, colon ? (size_t)(colon - listen) : strlen(listen)));
-    log_num(&line, "port", e->port);
-    log_end(&line);
-    lifecycle_notify("READY=1");
-}
-
 /* /metrics, for the monitoring of this machine. */
 static enum rc inner_open(struct edge *e)
 {
@@ -264,7 +252,7 @@ enum rc edge_run(struct edge *e)
     TRY(news_start(e));
     TRY(inner_open(e));
     listen_start(e);
-    tell_listening(e);
+    lifecycle_serves(e->o.conf->chat_listen, e->port, e->inner ? inner_port(e->inner) : 0);
     while (e->drain != DRAIN_OVER)
         (void)uv_run(&e->loop, UV_RUN_DEFAULT);
     lifecycle_notify("STOPPING=1");

@@ -267,6 +267,12 @@ static void put_notice(const struct encoder *e, struct jw *j, const struct chat_
     jw_text(j, "text", p->text);
 }
 
+static void put_restart(const struct encoder *e, struct jw *j, const struct chat_push *p)
+{
+    (void)e;
+    jw_int(j, "retry_after_ms", p->retry_after_ms);
+}
+
 static const struct {
     const char *type;
     void (*put)(const struct encoder *e, struct jw *j, const struct chat_push *p);
@@ -283,6 +289,7 @@ static const struct {
     [PUSH_ACK] = {"ack",           put_ack          },
     [PUSH_REAUTH_OK] = {"reauth_ok",     put_reauth_ok    },
     [PUSH_NOTICE] = {"notice",        put_notice       },
+    [PUSH_RESTART] = {"restart",       put_restart      },
 };
 
 static enum rc put_push(const struct encoder *e, const struct chat_push *push, struct buf *ret)

@@ -2,7 +2,6 @@
 #include "shared/daemon/host.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "shared/db/db.h"
 #include "shared/service/lifecycle.h"
@@ -89,19 +88,4 @@ void host_close_ops(struct host *h)
     ops_close(h->ops);
     h->ops = NULL;
     master_done(&h->audit_master);
-}
-
-void host_serves(const struct host *h, unsigned port, unsigned inner_port)
-{
-    const char *colon = strrchr(h->listen, ':');
-    size_t address_n = colon ? (size_t)(colon - h->listen) : strlen(h->listen);
-    struct log_line line;
-
-    log_begin(&line, LOG_INFO, "listening");
-    log_slice(&line, "address", slice_of(h->listen, address_n));
-    log_num(&line, "port", port);
-    if (inner_port)
-        log_num(&line, "inner_port", inner_port);
-    log_end(&line);
-    lifecycle_notify("READY=1");
 }

@@ -37,7 +37,4 @@ int host_open_ops(struct host *h, int64_t start_s);
 /* Writes what is left of throttle and audit log. */
 void host_close_ops(struct host *h);
 
-/* The line "listening", and the word to the service manager. inner_port: 0 without an inner listener. */
-void host_serves(const struct host *h, unsigned port, unsigned inner_port);
-
 #endif

@@ -155,3 +155,17 @@ void lifecycle_notify(const char *state)
     (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)(const void *)&to, len);
     (void)close(fd);
 }
+
+void lifecycle_serves(const char *listen, unsigned port, unsigned inner_port)
+{
+    const char *colon = strrchr(listen, ':');
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "listening");
+    log_slice(&line, "address", slice_of(listen, colon ? (size_t)(colon - listen) : strlen(listen)));
+    log_num(&line, "port", port);
+    if (inner_port)
+        log_num(&line, "inner_port", inner_port);
+    log_end(&line);
+    lifecycle_notify("READY=1");
+}

@@ -28,6 +28,9 @@ enum lifecycle_wake lifecycle_wait(int timeout_ms);
 /* Reads a keytab again when its file has changed, or when forced; name: of the file, for the log. */
 void lifecycle_keys(struct keytab_file *keys, const char *name, bool force);
 
+/* The line "listening", and READY=1 to the service manager. listen: as configured; inner_port: 0 for none. */
+void lifecycle_serves(const char *listen, unsigned port, unsigned inner_port);
+
 /* Tells a service manager ("READY=1", "STOPPING=1") when $NOTIFY_SOCKET is set. */
 void lifecycle_notify(const char *state);
 

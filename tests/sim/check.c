@@ -197,6 +197,8 @@ static void check_send(const struct sim *s, struct sim_conn *conn, const struct 
         sim_stop(s, "%s hears of %s and is no member", conn->name, p->room->id.s);
     if (p->kind == PUSH_ROOM_MESSAGES)
         check_history(s, p);
+    if (p->kind == PUSH_RESTART && p->retry_after_ms >= 1000 + 2 * s->chat->authed_n)
+        sim_stop(s, "%s is told to come back too late", conn->name);
     if (p->kind == PUSH_NEW_MESSAGE && p->messages[0].seq > p->room->head)
         sim_stop(s, "%s is shown a message of %s that is not stored", conn->name, p->room->id.s);
     if ((p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_NEW_MESSAGE) && !p->room->open)

@@ -197,6 +197,14 @@ static void in_crowd(struct sim *s, char *rest)
     s->is_quiet = false;
 }
 
+static void in_leaving(struct sim *s, char *rest)
+{
+    struct chat_event event = {.kind = CHAT_LEAVING};
+
+    (void)rest;
+    sim_step(s, &event);
+}
+
 static void in_connect(struct sim *s, char *rest)
 {
     (void)sim_connect(s, next_word(&rest));
@@ -484,6 +492,7 @@ static const struct {
     {"cut_off", in_cut_off},
     {"kick",    in_kick   },
     {"notice",  in_notice },
+    {"leaving", in_leaving},
     {"reauth",  in_reauth },
     {"refuse",  in_refuse },
     {"commit",  in_commit },

@@ -211,6 +211,7 @@ static void say_push(struct sim *s, const struct chat_action *a)
         [PUSH_ACK] = "ack",
         [PUSH_REAUTH_OK] = "reauth_ok",
         [PUSH_NOTICE] = "notice",
+        [PUSH_RESTART] = "restart",
     };
     const struct chat_push *p = a->push;
 
@@ -244,6 +245,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
         sim_say(s, " %.*s", SLICE_FMT(p->text));
     if (p->kind == PUSH_ACK)
         say_answer(s, p);
+    if (p->kind == PUSH_RESTART) /* the number itself is random */
+        sim_say(s, " within %llu", 1000 + 2 * (unsigned long long)s->chat->authed_n);
     if (p->label.n)
         sim_say(s, " id=%.*s", SLICE_FMT(p->label));
 }

@@ -211,7 +211,8 @@ class Sender(threading.Thread):
             self.failed = e
 
 
-def test_every_message_is_stored_once_while_connections_and_daemon_are_killed(new_realm):
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM"])
+def test_every_message_is_stored_once_while_connections_and_daemon_are_killed(new_realm, end):
     """Thousands of messages of several senders: each acknowledged one is there, once, in its sender's order."""
     realm = new_realm(policy={"throttle": "no"})
     users = realm.add_users(4)
@@ -232,8 +233,7 @@ def test_every_message_is_stored_once_while_connections_and_daemon_are_killed(ne
         if conn is not None and conn.close_code is None:
             conn.cut()
         if sum(len(s.acks) for s in senders) >= (kills + 1) * each:
-            realm.daemons["chat"].kill()
-            realm.daemons.pop("chat")
+            (realm.kill if end == "SIGKILL" else realm.stop)("chat")
             realm.start("chat")
             kills += 1
     assert not [s.failed for s in senders if s.failed]
@@ -247,6 +247,18 @@ def test_every_message_is_stored_once_while_connections_and_daemon_are_killed(ne
         mine = [r for r in rows if r[2] == s.user.name]
         assert [r[1] for r in mine] == [f"{s.user.name}-{i:05}" for i in range(s.n)]
         assert [r[0] for r in mine] == [s.acks[r[1]]["seq"] for r in mine]
+
+
+def test_whoever_understands_it_is_told_when_to_come_back(new_realm):
+    realm = new_realm()
+    users = realm.add_users(5)
+    conns = [sealed.chat(realm, u) for u in users] + [realm.chat(u, extensions=True) for u in users]
+    plain = realm.chat(users[0])
+    realm.stop("chat")
+    waits = [c.expect("restart")["retry_after_ms"] for c in conns]
+    assert all(0 <= w < 1000 + 2 * 11 for w in waits) and len(set(waits)) > 3
+    assert {c.closed() for c in (*conns, plain)} == {4000}
+    assert not plain.take("restart")
 
 
 def test_kerb_send_outlives_a_killed_chat(many_files, tmp_path):

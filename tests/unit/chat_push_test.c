@@ -345,6 +345,15 @@ static void push__ack(void **state)
                        "\"cid\":\"m\\\"1\",\"dup\":true}");
 }
 
+static void push__restart(void **state)
+{
+    struct chat_push push = push_of(PUSH_RESTART);
+
+    (void)state;
+    push.retry_after_ms = 1234;
+    assert_json(&push, "{\"type\":\"restart\"," STAMP ",\"retry_after_ms\":1234}");
+}
+
 static void push__a_page_of_history(void **state)
 {
     const struct chat_shown_message message = {.from = slice_text("alice"), .text = slice_text("x"), .seq = 5};
@@ -569,6 +578,7 @@ int main(void)
         TEST(push__new_room),
         TEST(push__get_secret_and_close_room),
         TEST(push__room_messages),
+        TEST(push__restart),
         TEST(push__a_page_of_history),
         TEST(push__a_page_that_is_too_large),
         TEST(push__data),
