@@ -54,6 +54,7 @@ struct admin {
     const char *arg, *arg2;     /* the command's arguments, NULL when it takes none */
     struct buf config_path;     /* NUL-terminated */
     struct buf shares;          /* of --shares-file, once it was read */
+    unsigned sealed;            /* daemons whose shares are not there, which was told: bits as in mkey_daemons */
     struct conf conf;           /* after admin_load */
     bool has_told;              /* a sentence about the failure is on standard error */
 };
@@ -121,7 +122,10 @@ extern const char *const admin_own_services[ADMIN_OWN_N];
 /* After a change of a user's row: nothing, a sentence, and RC_OK for RC_OK. */
 enum rc admin_tell_user(struct admin *a, enum rc rc, const struct as_store *s, const struct name *name);
 
-/* Has the master key of a daemon there, where it comes from shares: asks for them, or reads --shares-file. Tells. */
+/*
+ * Has the master key of a daemon there, where it comes from shares: asks for them, or reads --shares-file. Tells, and
+ * neither asks nor tells again what was in vain before. Errors: NO_SHARES; as shares_load.
+ */
 MUST enum rc admin_unseal(struct admin *a, const char *daemon);
 
 /* A new secret in shares: threshold of n open it. */

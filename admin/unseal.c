@@ -117,6 +117,25 @@ static enum rc take_terminal(struct admin *a, const char *daemon, struct gather 
     return RC_OK;
 }
 
+static unsigned bit_of(const char *daemon)
+{
+    for (unsigned i = 0; i < MKEY_DAEMONS; i++)
+        if (strcmp(mkey_daemons[i], daemon) == 0)
+            return 1U << i;
+    return 0;
+}
+
+/* Too few shares of one daemon may be enough of another; a file or a terminal that is not there is so for all. */
+static enum rc gather(struct admin *a, const char *daemon, struct gather *g)
+{
+    enum rc rc = a->opt[OPT_SHARES_FILE] ? take_file(a, daemon, g) : take_terminal(a, daemon, g);
+
+    if (rc == RC_OK || !a->has_told)
+        return rc;
+    a->sealed |= rc == RC_NO_SHARES ? bit_of(daemon) : ~0U;
+    return RC_NO_SHARES;
+}
+
 enum rc admin_unseal(struct admin *a, const char *daemon)
 {
     AUTO(master_place_done) struct master_place place = {0};
@@ -126,13 +145,13 @@ enum rc admin_unseal(struct admin *a, const char *daemon)
     TRY(master_place_of(&a->conf, daemon, &place));
     if (place.source != MASTER_SHARES)
         return RC_OK;
+    if (a->sealed & bit_of(daemon))
+        return RC_NO_SHARES;
     enum rc rc = gather_open(&place, &g);
     if (rc != RC_OK)
         return admin_fail(a, rc, "%s/" MASTER_SHARES_NAME ": %s", place.dir, rc_text(rc));
     gather_progress(g, &told);
-    if (told.is_complete)
-        return RC_OK;
-    return a->opt[OPT_SHARES_FILE] ? take_file(a, daemon, g) : take_terminal(a, daemon, g);
+    return told.is_complete ? RC_OK : gather(a, daemon, g);
 }
 
 /* --- unseal: for the daemon --- */
