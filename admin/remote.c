@@ -15,11 +15,10 @@
 #include "shared/base/base64.h"
 #include "shared/service/terminal.h"
 
-#define PATH         "/as/admin"
-#define SERVICE      "kerb/admin"
-#define PART_USERS   200 /* the most that one answer holds */
-#define LOGIN_S      300 /* of --login: for the one command */
-#define PASSWORD_MAX 1024
+#define PATH       "/as/admin"
+#define SERVICE    "kerb/admin"
+#define PART_USERS 200 /* the most that one answer holds */
+#define LOGIN_S    300 /* of --login: for the one command */
 
 static void kerb_done(struct kerb **k)
 {

@@ -262,11 +262,17 @@ def test_the_longest_password_is_accepted(state, password):
 
 
 @pytest.mark.parametrize("password, warning", [
-    (b"short77", b"fewer than 8"), (b"long enough", b""), ("ääääääää".encode(), b""), (b"alice-the-user", b"name")])
+    (b"short7777", b"too short: take 10 characters"), (b"long enough", b""), ("ääüöäöüäöü".encode(), b""),
+    (b"alice-the-user", b"your name"), (b"ALICE-the-user", b"your name"), (b"Password2024!", b"tries first"),
+    (b"qwertyuiop", b"tries first"), (b"abcabcabcabc", b"tries first")])
 def test_weak_passwords_are_accepted_with_a_warning(state, password, warning):
+    """The policy is that of kerb, by the same code."""
     done = state.run("user", "add", "alice-the-user", "--password-file", "-", stdin=password)
     assert done.returncode == 0
     assert warning in done.stderr and bool(done.stderr) == bool(warning)
+    assert b"warning: 'alice-the-user'" in done.stderr or not warning
+    again = state.run("user", "passwd", "alice-the-user", "--password-file", "-", stdin=password)
+    assert again.returncode == 0 and warning in again.stderr
 
 
 def test_a_missing_password_file_is_told(state):
@@ -406,8 +412,16 @@ def test_init_asks_for_the_first_administrator(empty):
     shown, status = run_in_terminal(argv, [(b"administrator", b"root\n"), (b"Password of root", b"a good password\n"),
                                            (b"once more", b"a good password\n")])
     assert status == 0 and b"a good password" not in shown
+    assert b"warning" not in shown
     u = empty.user("root")
     assert u["admin"] and u["profiles"] == ["sealed", "classic"]
+
+
+def test_init_warns_of_a_weak_password_of_the_first_administrator(empty):
+    shown, status = run_in_terminal([KERBADM, "--state", str(empty.path), "init"],
+                                    [(b"administrator", b"root\n"), (b"Password of root", b"qwertyuiop\n"),
+                                     (b"once more", b"qwertyuiop\n")])
+    assert status == 0 and b"warning: 'root'" in shown
 
 
 def test_init_takes_no_administrator_for_an_answer(empty):
