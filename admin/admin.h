@@ -46,6 +46,7 @@ enum admin_option {
     OPT_THRESHOLD,
     OPT_SHARES,
     OPT_SHARES_FILE,
+    OPT_YES,
     OPT_COUNT
 };
 
@@ -121,6 +122,12 @@ extern const char *const admin_own_services[ADMIN_OWN_N];
 
 /* After a change of a user's row: nothing, a sentence, and RC_OK for RC_OK. */
 enum rc admin_tell_user(struct admin *a, enum rc rc, const struct as_store *s, const struct name *name);
+
+/*
+ * Says, before it is done, what a user loses by a password that somebody else gives him; asks on a terminal whether to
+ * go on, without --yes. Errors: STOPPED, told.
+ */
+MUST enum rc admin_warn_of_vault(struct admin *a, const struct name *user);
 
 /*
  * Has the master key of a daemon there, where it comes from shares: asks for them, or reads --shares-file. Tells, and

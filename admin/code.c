@@ -32,6 +32,14 @@ static enum rc tell(struct admin *a, enum rc rc, const struct as_store *s, const
     return rc == RC_OK ? rc : admin_fail(a, rc, "%s: %s", rc_text(rc), as_store_error(s));
 }
 
+static enum rc before_reset(struct admin *a, struct as_store *s, const struct name *name)
+{
+    struct as_principal p;
+
+    TRY(admin_tell_user(a, as_store_find(s, name, &p), s, name));
+    return admin_warn_of_vault(a, &p.name);
+}
+
 static enum rc make_code(struct admin *a, enum as_code_kind kind, const char *for_name)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
@@ -44,6 +52,8 @@ static enum rc make_code(struct admin *a, enum as_code_kind kind, const char *fo
     TRY(admin_load(a));
     TRY(admin_open_as(a, DB_WRITE, &s));
     const struct name *whom = for_name ? &name : NULL;
+    if (kind == AS_CODE_RESET)
+        TRY(before_reset(a, s, whom));
     TRY(tell(a, as_store_code_make(s, kind, whom, now_s, &code), s, whom));
     return show_code(a, kind, whom, &code, now_s + AS_CODE_LIFETIME_S);
 }

@@ -348,11 +348,14 @@ static enum rc list_users(struct admin *a, struct kerb *k)
 
 /* --- the command --- */
 
-static void warn_of_reset(const struct operation *o, const char *name)
+static enum rc warn_of_reset(struct admin *a, const struct operation *o)
 {
-    if (o && strcmp(o->op, "user_reset") == 0)
-        (void)fprintf(stderr, "kerbadm: with the new password %s cannot open the shares saved under the old one\n",
-                      name);
+    struct name name;
+
+    if (!o || strcmp(o->op, "user_reset") != 0)
+        return RC_OK;
+    TRY(admin_name(a, &name));
+    return admin_warn_of_vault(a, &name);
 }
 
 enum rc admin_remote(struct admin *a, const char *words)
@@ -370,7 +373,7 @@ enum rc admin_remote(struct admin *a, const char *words)
         return admin_fail(a, RC_MALFORMED,
                           "no password goes to the realm: the user sets it with the code that is printed");
     TRY(open_realm(a, &k));
-    warn_of_reset(o, a->arg);
+    TRY(warn_of_reset(a, o));
     return is_list ? list_users(a, k) : run_operation(a, k, o);
 }
 

@@ -68,6 +68,16 @@ enum rc cmd_user_add(struct admin *a)
     return show_change(a, s, &name, buf_slice(&password));
 }
 
+/* A password makes all keys that the realm allows, also one that was dropped before. */
+static void tell_classic_is_back(const struct as_principal *before, const struct as_keys *keys)
+{
+    if (before->profiles == PROFILE_SEALED && keys->classic.n)
+        (void)fprintf(stderr,
+                      "kerbadm: %s had no classic key before and has one now, because the realm allows it; 'kerbadm "
+                      "user profiles' drops it\n",
+                      before->name.s);
+}
+
 enum rc cmd_user_passwd(struct admin *a)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
@@ -78,10 +88,12 @@ enum rc cmd_user_passwd(struct admin *a)
 
     TRY(begin(a, DB_WRITE, &name, &s));
     TRY(admin_tell_user(a, as_store_find(s, &name, &p), s, &name));
+    TRY(admin_warn_of_vault(a, &p.name));
     TRY(password_get(a, &name, &password));
     TRY(password_keys(a, &name, buf_slice(&password), &keys));
     const struct as_rekey change = {.keys = &keys, .cut_off = a->opt[OPT_CUT_OFF] != NULL};
     TRY(admin_tell_user(a, as_store_rekey(s, &name, &change, clock_s()), s, &name));
+    tell_classic_is_back(&p, &keys);
     return show_change(a, s, &name, buf_slice(&password));
 }
 

@@ -343,6 +343,21 @@ def test_dropping_classic_deletes_its_key_and_raises_the_epoch(state):
     state.refused("user", "profiles", "alice", why="usage", status=2)
 
 
+def test_a_password_that_brings_the_classic_key_back_says_so(state):
+    state.add("alice")
+    back = b"alice had no classic key before and has one now"
+    assert back not in state.run("user", "passwd", "alice", "--random").stderr
+    state.ok("user", "profiles", "alice", "sealed")
+    done = state.run("user", "passwd", "alice", "--random")
+    assert done.returncode == 0 and back in done.stderr
+    assert state.user("alice")["profiles"] == ["sealed", "classic"]
+    state.ok("user", "profiles", "alice", "sealed")
+    with open(state / "kerb.conf", "a", encoding="utf-8") as conf:
+        conf.write("profiles = sealed\n")
+    assert back not in state.run("user", "passwd", "alice", "--random").stderr
+    assert state.user("alice")["profiles"] == ["sealed"]
+
+
 def test_report_lists_who_has_a_classic_key(state):
     state.add("alice")
     state.add("bob")
@@ -578,7 +593,7 @@ def test_the_prompt_asks_twice_and_shows_nothing(state):
 
 def test_two_different_passwords_change_nothing(state):
     state.add("alice")
-    t = Terminal(state, "user", "passwd", "alice")
+    t = Terminal(state, "user", "passwd", "alice", "--yes")
     t.asks(b"Password of alice: ")
     t.type(b"prompted password\n")
     t.asks(b"once more: ")
@@ -586,6 +601,33 @@ def test_two_different_passwords_change_nothing(state):
     assert t.end() == 1
     assert b"not the same" in t.seen
     assert state.user("alice")["kvno"] == 1
+
+
+@pytest.mark.parametrize("words", [["passwd", "alice", "--random"], ["code", "alice"], ["reset", "alice"]])
+def test_a_reset_says_first_that_the_vault_is_lost_and_asks_on_a_terminal(state, words):
+    state.add("alice")
+    lost = b"the shares that alice has kept in the vault cannot be read any more"
+
+    def on_terminal(answer, *more):
+        t = Terminal(state, "user", *words, *more)
+        if answer is not None:
+            t.expect(b"Go on? (y/N) ")
+            assert lost in t.seen
+            t.type(answer)
+        return t.end(), t.seen
+    kvno = 1
+    for answer in (b"\n", b"n\n", b"what\n", b"\x04"):
+        status, seen = on_terminal(answer)
+        assert status == 1 and b"nothing was changed" in seen and state.user("alice")["kvno"] == kvno
+    for answer, more in ((b"y\n", []), (b"Yes, do it now, please\n", []), (None, ["--yes"])):
+        status, seen = on_terminal(answer, *more)
+        kvno += words[0] == "passwd"
+        assert status == 0 and lost in seen and state.user("alice")["kvno"] == kvno
+    done = state.run("user", *words)  # a script is not asked
+    assert done.returncode == 0 and lost in done.stderr and b"Go on" not in done.stderr
+    words[1] = "nobody"
+    done = state.refused("user", *words, why="no user 'nobody'")
+    assert b"vault" not in done.stderr
 
 
 def test_an_interrupt_gives_the_terminal_back(state):

@@ -121,8 +121,18 @@ def test_profiles_and_cut_off(admin, dora):
 
 def test_a_reset_says_first_what_is_lost(admin, dora):
     done = admin.remote("user", "reset", dora.name)
-    assert f"{dora.name} cannot open the shares saved under the old one" in done.stderr
+    assert f"the shares that {dora.name} has kept in the vault cannot be read any more" in done.stderr
     assert len(done.stdout.strip().replace("-", "")) == 26
+
+
+def test_a_reset_asks_on_a_terminal(admin, dora):
+    t = Terminal([admin.kerbadm_bin, "--remote", "user", "reset", dora.name], admin.env)
+    t.answer("Go on? (y/N) ", "")
+    status, text = t.end()
+    assert status == 1 and "nothing was changed" in text
+    t = Terminal([admin.kerbadm_bin, "--remote", "user", "reset", dora.name, "--yes"], admin.env)
+    status, text = t.end()
+    assert status == 0 and "vault" in text and "Go on" not in text
 
 
 def test_rotation_of_a_service_and_of_the_tgs(admin, remote_realm):
