@@ -116,6 +116,12 @@ MUST enum rc admin_name(struct admin *a, struct name *ret);
 /* Any text as a name. Tells. */
 MUST enum rc admin_name_of(struct admin *a, const char *text, struct name *ret);
 
+/* Whether the text is as, tgs or chat. Tells: NOT_FOUND. */
+MUST enum rc admin_daemon(struct admin *a, const char *text);
+
+/* Profiles as they are written in kerb.conf. Tells. */
+MUST enum rc admin_profiles(struct admin *a, const char *text, unsigned *ret);
+
 /* The two services that the AS itself serves: their keys also lie in ADMIN_AS_KEYTAB. */
 #define ADMIN_OWN_N 2
 extern const char *const admin_own_services[ADMIN_OWN_N];
@@ -145,10 +151,7 @@ MUST enum rc admin_print_shares(struct admin *a, const char *daemon, const struc
                                 const struct buf *texts);
 void admin_shares_json(struct jw *w, const char *member, const struct buf *texts);
 
-/* How a user is shown: a line of the list under its head, all of one, an object. */
-#define ADMIN_USER_HEAD " kvno epoch  state     profiles        changed (UTC)        name\n"
-MUST enum rc admin_user_line(struct buf *out, const struct as_principal *p);
-MUST enum rc admin_user_json(struct jw *w, const struct as_principal *p);
+/* All of one user. */
 MUST enum rc admin_show_user(struct admin *a, const struct as_principal *p);
 
 /* The two stores; NOT_FOUND, DB_NEWER and so on are told. */

@@ -75,11 +75,9 @@ static enum rc each_line(struct admin *a, bool all, line_seen *seen, void *ctx)
 
 static enum rc begin(struct admin *a)
 {
-    TRY(admin_load(a));
-    for (size_t i = 0; i < audit_places_n; i++)
-        if (is_wanted(a, &audit_places[i]))
-            return RC_OK;
-    return admin_fail(a, RC_NOT_FOUND, "the daemon is as, tgs or chat, not '%s'", a->arg);
+    if (a->arg)
+        TRY(admin_daemon(a, a->arg));
+    return admin_load(a);
 }
 
 /* --- verify --- */

@@ -130,6 +130,12 @@ enum rc admin_warn_of_vault(struct admin *a, const struct name *user)
     return confirm(a);
 }
 
+enum rc admin_profiles(struct admin *a, const char *text, unsigned *ret)
+{
+    enum rc rc = conf_profiles_parse(text, ret);
+    return rc == RC_OK ? rc : admin_fail(a, rc, "profiles are sealed, or classic, or sealed,classic");
+}
+
 /* The handle is gone, but the database's last words are kept. */
 static enum rc tell_store(struct admin *a, enum rc rc, const char *part)
 {

@@ -75,7 +75,7 @@ static const struct command commands[] = {
     {"user disable",   "NAME",    0,                             0,            "let a user log in no more",       cmd_user_disable},
     {"user enable",    "NAME",    0,                             0,            "let a disabled user log in again",                     cmd_user_enable},
     {"user del",       "NAME",    0,                             0,            "delete a user for good",                           cmd_user_del},
-    {"user list",      NULL,      0,                             0,            "list the users",                                   cmd_user_list},
+    {"user list",      "[PREFIX]", 0,                            0,            "list the users, or those whose names begin so",                                  cmd_user_list},
     {"user show",      "NAME",    0,                             0,            "show one user",                                    cmd_user_show},
     {"user profiles",  "NAME PROFILES", 0,                       0,            "keep the keys of these profiles only (sealed)",    cmd_user_profiles},
     {"user code",      "NAME",    BIT(OPT_YES),                  0,            "print a code with which a user sets a new password; his vault is lost", cmd_user_code},

@@ -516,6 +516,20 @@ def test_disabling_raises_the_epoch(state):
     assert not u["disabled"] and u["epoch"] == 1
 
 
+def test_a_list_may_be_of_names_that_begin_so(state):
+    for name in ("alice", "alina", "al", "bob", "ällä"):
+        state.ok("user", "add", name, "--random")
+
+    def listed(*prefix):
+        return [u["name"] for u in state.json("user", "list", *prefix)["users"]]
+    assert listed() == listed("") == ["al", "alice", "alina", "bob", "ällä"]
+    assert listed("ali") == ["alice", "alina"] and listed("ä") == ["ällä"] and listed("alice") == ["alice"]
+    assert listed("A") == listed("alicex") == listed("%") == []
+    assert [x.split()[-1] for x in state.ok("user", "list", "al").splitlines()] == ["name", "al", "alice", "alina"]
+    state.refused("user", "list", "x" * 257, why="no name begins so")
+    state.refused("user", "list", "a", "b", why="usage", status=2)
+
+
 def test_who_gets_a_deleted_users_name_is_somebody_else(state):
     before = state.add("alice")
     state.ok("user", "del", "alice")
@@ -943,8 +957,8 @@ def test_a_wrong_call_exits_2_and_does_nothing(state, words):
 
 def test_help_names_each_command_and_each_command_has_help():
     text = subprocess.run([KERBADM, "--help"], capture_output=True, check=True, text=True).stdout
-    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: [A-Z]+)*  +\S", text, re.M)
-    assert len(commands) == 39
+    commands = re.findall(r"^  ([a-z]+(?: [a-z-]+)?)(?: \[?[A-Z_]+\]?)*  +\S", text, re.M)
+    assert len(commands) == 43
     for c in commands:
         told = subprocess.run([KERBADM, *c.split(), "--help"], capture_output=True, check=True, text=True).stdout
         assert f"kerbadm [OPTION...] {c}" in told
