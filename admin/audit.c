@@ -181,7 +181,7 @@ static bool matches(const struct admin *a, const json_t *line)
 
     if (client && strcmp(client, text_of(line, "client")) != 0 && strcmp(client, text_of(line, "target")) != 0)
         return false;
-    if (result && strcmp(result, text_of(line, "result")) != 0)
+    if (result && !audit_result_is(result, text_of(line, "result")))
         return false;
     return !since || strcmp(text_of(line, "time"), since) >= 0;
 }
@@ -214,11 +214,13 @@ static enum rc show_line(void *ctx, const json_t *line)
 
 enum rc cmd_audit_show(struct admin *a)
 {
-    enum rc result;
+    const char *result = a->opt[OPT_RESULT];
 
+    if (result && strcmp(result, "help") == 0)
+        return audit_result_help(a);
+    if (result && !audit_result_known(result))
+        return admin_fail(a, RC_NOT_FOUND, "there is no result '%s'; '--result help' lists them", result);
     TRY(begin(a));
-    if (a->opt[OPT_RESULT] && explain_find(slice_text(a->opt[OPT_RESULT]), &result) != RC_OK)
-        return admin_fail(a, RC_NOT_FOUND, "there is no result '%s'", a->opt[OPT_RESULT]);
     return each_line(a, false, show_line, a);
 }
 

@@ -1,6 +1,8 @@
 /* kerbadm invite, user code, admin ...: one-time codes, and who is an administrator. */
 #include "admin/admin.h"
 
+#include <string.h>
+
 static enum rc show_code(struct admin *a, enum as_code_kind kind, const struct name *name, const struct onecode *code,
                          int64_t expires_s)
 {
@@ -32,6 +34,18 @@ static enum rc tell(struct admin *a, enum rc rc, const struct as_store *s, const
     return rc == RC_OK ? rc : admin_fail(a, rc, "%s: %s", rc_text(rc), as_store_error(s));
 }
 
+/* Such a code would be refused; those for a reset and for the first administrator are good in every realm. */
+static enum rc before_invitation(struct admin *a)
+{
+    if (strcmp(a->conf.realm_registration, "closed") != 0)
+        return RC_OK;
+    return admin_fail(
+        a, RC_REGISTRATION_CLOSED,
+        "nobody could use it, the realm takes no registrations: write 'registration = invite' into [realm] "
+        "of %s and restart kerb-as",
+        admin_config_path(a));
+}
+
 static enum rc before_reset(struct admin *a, struct as_store *s, const struct name *name)
 {
     struct as_principal p;
@@ -50,6 +64,8 @@ static enum rc make_code(struct admin *a, enum as_code_kind kind, const char *fo
     if (for_name)
         TRY(admin_name_of(a, for_name, &name));
     TRY(admin_load(a));
+    if (kind == AS_CODE_REGISTER)
+        TRY(before_invitation(a));
     TRY(admin_open_as(a, DB_WRITE, &s));
     const struct name *whom = for_name ? &name : NULL;
     if (kind == AS_CODE_RESET)

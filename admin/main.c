@@ -40,7 +40,7 @@ static const struct {
     [OPT_CUT_OFF] = {"cut-off",       NULL,   "make the tickets that the user has worthless"                                   },
     [OPT_NAME] = {"name",          "NAME", "for this name only"                                                             },
     [OPT_CLIENT] = {"client",        "NAME", "lines of this client, or about him"                                             },
-    [OPT_RESULT] = {"result",        "WORD", "lines with this result, e.g. BAD_PREAUTH"                                       },
+    [OPT_RESULT] = {"result",        "WORD", "lines with this result, as the log or the client has it; help: all of them"     },
     [OPT_SINCE] = {"since",         "TIME", "lines from then on, UTC, e.g. 2026-11-20T10:30"                                 },
     [OPT_OUT] = {"out",           "FILE", "file to write"                                                                  },
     [OPT_FORCE] = {"force",         NULL,   "replace the file if it is there"                                                },

@@ -378,9 +378,15 @@ def test_administrators_are_made_and_unmade(state):
     state.refused("admin", "grant", "nobody", why="no user 'nobody'")
 
 
+def take_registrations(state, word="invite"):
+    with open(state / "kerb.conf", "a", encoding="utf-8") as conf:
+        conf.write(f"registration = {word}\n")
+
+
 @pytest.mark.parametrize("words, kind", [(["user", "code", "alice"], "reset"), (["invite"], "register"),
                                          (["invite", "--name", "bob"], "register"), (["admin", "code"], "first-admin")])
 def test_codes_are_26_letters_for_an_hour(state, words, kind):
+    take_registrations(state)
     state.add("alice")
     told = state.json(*words)
     assert told["kind"] == kind and abs(told["expires"] - time.time() - 3600) < 30
@@ -391,9 +397,17 @@ def test_codes_are_26_letters_for_an_hour(state, words, kind):
 
 
 def test_codes_are_refused_for_names_that_do_not_fit(state):
+    take_registrations(state, "open")
     state.add("alice")
     state.refused("user", "code", "nobody", why="no user 'nobody'")
     state.refused("invite", "--name", "alice", why="already")
+
+
+def test_no_invitation_to_a_realm_that_takes_no_registrations(state):
+    for words in (["invite"], ["invite", "--name", "bob"]):
+        done = state.refused(*words, why=r"'registration = invite' into \[realm\] of .*kerb\.conf")
+        assert done.stdout == b""
+    state.ok("admin", "code")  # good in every realm
 
 
 def run_in_terminal(argv, answers):
