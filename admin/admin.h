@@ -46,6 +46,7 @@ enum admin_option {
     OPT_THRESHOLD,
     OPT_SHARES,
     OPT_SHARES_FILE,
+    OPT_YES,
     OPT_COUNT
 };
 
@@ -54,6 +55,7 @@ struct admin {
     const char *arg, *arg2;     /* the command's arguments, NULL when it takes none */
     struct buf config_path;     /* NUL-terminated */
     struct buf shares;          /* of --shares-file, once it was read */
+    unsigned sealed;            /* daemons whose shares are not there, which was told: bits as in mkey_daemons */
     struct conf conf;           /* after admin_load */
     bool has_told;              /* a sentence about the failure is on standard error */
 };
@@ -114,6 +116,12 @@ MUST enum rc admin_name(struct admin *a, struct name *ret);
 /* Any text as a name. Tells. */
 MUST enum rc admin_name_of(struct admin *a, const char *text, struct name *ret);
 
+/* Whether the text is as, tgs or chat. Tells: NOT_FOUND. */
+MUST enum rc admin_daemon(struct admin *a, const char *text);
+
+/* Profiles as they are written in kerb.conf. Tells. */
+MUST enum rc admin_profiles(struct admin *a, const char *text, unsigned *ret);
+
 /* The two services that the AS itself serves: their keys also lie in ADMIN_AS_KEYTAB. */
 #define ADMIN_OWN_N 2
 extern const char *const admin_own_services[ADMIN_OWN_N];
@@ -121,7 +129,16 @@ extern const char *const admin_own_services[ADMIN_OWN_N];
 /* After a change of a user's row: nothing, a sentence, and RC_OK for RC_OK. */
 enum rc admin_tell_user(struct admin *a, enum rc rc, const struct as_store *s, const struct name *name);
 
-/* Has the master key of a daemon there, where it comes from shares: asks for them, or reads --shares-file. Tells. */
+/*
+ * Says, before it is done, what a user loses by a password that somebody else gives him; asks on a terminal whether to
+ * go on, without --yes. Errors: STOPPED, told.
+ */
+MUST enum rc admin_warn_of_vault(struct admin *a, const struct name *user);
+
+/*
+ * Has the master key of a daemon there, where it comes from shares: asks for them, or reads --shares-file. Tells, and
+ * neither asks nor tells again what was in vain before. Errors: NO_SHARES; as shares_load.
+ */
 MUST enum rc admin_unseal(struct admin *a, const char *daemon);
 
 /* A new secret in shares: threshold of n open it. */
@@ -134,10 +151,7 @@ MUST enum rc admin_print_shares(struct admin *a, const char *daemon, const struc
                                 const struct buf *texts);
 void admin_shares_json(struct jw *w, const char *member, const struct buf *texts);
 
-/* How a user is shown: a line of the list under its head, all of one, an object. */
-#define ADMIN_USER_HEAD " kvno epoch  state     profiles        changed (UTC)        name\n"
-MUST enum rc admin_user_line(struct buf *out, const struct as_principal *p);
-MUST enum rc admin_user_json(struct jw *w, const struct as_principal *p);
+/* All of one user. */
 MUST enum rc admin_show_user(struct admin *a, const struct as_principal *p);
 
 /* The two stores; NOT_FOUND, DB_NEWER and so on are told. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shared/service/explain.h"
 #include "shared/service/ops.h"
@@ -74,61 +75,75 @@ static enum rc each_line(struct admin *a, bool all, line_seen *seen, void *ctx)
 
 static enum rc begin(struct admin *a)
 {
-    TRY(admin_load(a));
-    for (size_t i = 0; i < audit_places_n; i++)
-        if (is_wanted(a, &audit_places[i]))
-            return RC_OK;
-    return admin_fail(a, RC_NOT_FOUND, "the daemon is as, tgs or chat, not '%s'", a->arg);
+    if (a->arg)
+        TRY(admin_daemon(a, a->arg));
+    return admin_load(a);
 }
 
 /* --- verify --- */
 
-static enum rc verify(struct admin *a, const struct audit_place *p, struct audit_report *ret)
+static enum rc is_written(const struct admin *a, const struct audit_place *p)
+{
+    AUTO(str_done) char *path = NULL;
+
+    TRY(ops_path(&a->conf, p->folder, p->file, &path));
+    return access(path, F_OK) == 0 || errno != ENOENT ? RC_OK : RC_NOT_FOUND;
+}
+
+/* The end of a log is sealed under the master key. asks: also on the terminal, for shares of it. */
+static enum rc verify(struct admin *a, const struct audit_place *p, bool asks, struct audit_report *ret)
 {
     AUTO(str_done) char *path = NULL;
     AUTO(master_done) struct master *master = NULL;
     struct audit_options options;
 
     *ret = (struct audit_report){0};
+    TRY(is_written(a, p));
+    if ((asks || a->opt[OPT_SHARES_FILE]) && admin_unseal(a, p->folder) != RC_OK)
+        return RC_NO_SHARES;
     TRY(audit_place_open(a, p, &options, &path, &master));
     return audit_verify(&options, NULL, NULL, ret);
 }
 
-static void show_verified(struct jw *w, struct buf *out, const struct audit_place *p, enum rc rc,
-                          const struct audit_report *r)
+static enum rc put_verdict(struct buf *out, const struct audit_place *p, enum rc rc, const struct audit_report *r)
 {
-    const char *what = rc == RC_OK ? NULL : rc == RC_MODIFIED && r->what ? r->what : rc_text(rc);
+    TRY(buf_printf(out, "%s/%s: ", p->folder, p->file));
+    if (rc != RC_OK && rc != RC_MODIFIED)
+        return buf_printf(out, "whether it is as it was written cannot be told: %s\n", rc_text(rc));
+    TRY(buf_printf(out, "%llu lines", (unsigned long long)r->lines));
+    if (r->torn)
+        TRY(buf_printf(out, ", %llu cut by a crash", (unsigned long long)r->torn));
+    if (rc == RC_OK)
+        return buf_text(out, ", as they were written\n");
+    return buf_printf(out, "; NOT AS IT WAS WRITTEN: line %llu: %s\n", (unsigned long long)r->bad_line,
+                      r->what ? r->what : rc_text(rc));
+}
 
-    if (w) {
-        jw_open(w, NULL, '{');
-        jw_text(w, "daemon", slice_text(p->daemon));
-        jw_text(w, "folder", slice_text(p->folder));
-        jw_bool(w, "ok", rc == RC_OK);
-        jw_int(w, "lines", (int64_t)r->lines);
-        jw_int(w, "torn", (int64_t)r->torn);
-        if (what) {
-            jw_int(w, "line", (int64_t)r->bad_line);
-            jw_text(w, "what", slice_text(what));
-        }
-        jw_close(w, '}');
-        return;
+static enum rc show_verified(struct jw *w, struct buf *out, const struct audit_place *p, enum rc rc,
+                             const struct audit_report *r)
+{
+    if (!w)
+        return put_verdict(out, p, rc, r);
+    jw_open(w, NULL, '{');
+    jw_text(w, "daemon", slice_text(p->daemon));
+    jw_text(w, "folder", slice_text(p->folder));
+    jw_bool(w, "ok", rc == RC_OK);
+    jw_bool(w, "known", rc == RC_OK || rc == RC_MODIFIED);
+    jw_int(w, "lines", (int64_t)r->lines);
+    jw_int(w, "torn", (int64_t)r->torn);
+    if (rc != RC_OK) {
+        jw_int(w, "line", (int64_t)r->bad_line);
+        jw_text(w, "what", slice_text(rc == RC_MODIFIED && r->what ? r->what : rc_text(rc)));
     }
-    enum rc written = buf_printf(out, "%s/%s: %llu lines", p->folder, p->file, (unsigned long long)r->lines);
-    if (written == RC_OK && r->torn)
-        written = buf_printf(out, ", %llu cut by a crash", (unsigned long long)r->torn);
-    if (written == RC_OK && what)
-        written = buf_printf(out, "; NOT AS IT WAS WRITTEN: line %llu: %s\n", (unsigned long long)r->bad_line, what);
-    else if (written == RC_OK)
-        written = buf_text(out, ", as they were written\n");
-    if (written != RC_OK)
-        buf_done(out);
+    jw_close(w, '}');
+    return RC_OK;
 }
 
 enum rc cmd_audit_verify(struct admin *a)
 {
     AUTO(buf_done) struct buf out = {0};
     struct jw w = jw_start(&out);
-    unsigned bad = 0, seen = 0;
+    unsigned bad = 0, unknown = 0, seen = 0;
 
     TRY(begin(a));
     if (a->opt[OPT_JSON])
@@ -137,12 +152,13 @@ enum rc cmd_audit_verify(struct admin *a)
         struct audit_report r;
         if (!is_wanted(a, &audit_places[i]))
             continue;
-        enum rc rc = verify(a, &audit_places[i], &r);
+        enum rc rc = verify(a, &audit_places[i], true, &r);
         if (rc == RC_NOT_FOUND)
             continue; /* it has never run */
         seen++;
-        bad += rc != RC_OK;
-        show_verified(a->opt[OPT_JSON] ? &w : NULL, &out, &audit_places[i], rc, &r);
+        bad += rc == RC_MODIFIED;
+        unknown += rc != RC_OK && rc != RC_MODIFIED;
+        TRY(show_verified(a->opt[OPT_JSON] ? &w : NULL, &out, &audit_places[i], rc, &r));
     }
     if (a->opt[OPT_JSON]) {
         jw_close(&w, ']');
@@ -152,6 +168,8 @@ enum rc cmd_audit_verify(struct admin *a)
     }
     if (bad)
         return admin_fail(a, RC_MODIFIED, "%u of %u audit logs are not as they were written", bad, seen);
+    if (unknown)
+        return admin_fail(a, RC_NO_SHARES, "of %u of %u audit logs it cannot be told", unknown, seen);
     return RC_OK;
 }
 
@@ -163,7 +181,7 @@ static bool matches(const struct admin *a, const json_t *line)
 
     if (client && strcmp(client, text_of(line, "client")) != 0 && strcmp(client, text_of(line, "target")) != 0)
         return false;
-    if (result && strcmp(result, text_of(line, "result")) != 0)
+    if (result && !audit_result_is(result, text_of(line, "result")))
         return false;
     return !since || strcmp(text_of(line, "time"), since) >= 0;
 }
@@ -196,11 +214,13 @@ static enum rc show_line(void *ctx, const json_t *line)
 
 enum rc cmd_audit_show(struct admin *a)
 {
-    enum rc result;
+    const char *result = a->opt[OPT_RESULT];
 
+    if (result && strcmp(result, "help") == 0)
+        return audit_result_help(a);
+    if (result && !audit_result_known(result))
+        return admin_fail(a, RC_NOT_FOUND, "there is no result '%s'; '--result help' lists them", result);
     TRY(begin(a));
-    if (a->opt[OPT_RESULT] && explain_find(slice_text(a->opt[OPT_RESULT]), &result) != RC_OK)
-        return admin_fail(a, RC_NOT_FOUND, "there is no result '%s'", a->opt[OPT_RESULT]);
     return each_line(a, false, show_line, a);
 }
 
@@ -386,13 +406,20 @@ static enum rc go_on(struct admin *a, struct way *w)
 
 static enum rc warn_of_broken_logs(struct admin *a, struct buf *out)
 {
+    enum rc unknown = RC_OK;
+
     for (size_t i = 0; i < audit_places_n; i++) {
         struct audit_report r;
-        enum rc rc = verify(a, &audit_places[i], &r);
-        if (rc != RC_OK && rc != RC_NOT_FOUND)
-            TRY(buf_printf(out, "Beware: %s/%s is not as it was written ('kerbadm audit verify').\n",
-                           audit_places[i].folder, audit_places[i].file));
+        const struct audit_place *p = &audit_places[i];
+        enum rc rc = verify(a, p, false, &r);
+        if (rc == RC_MODIFIED)
+            TRY(buf_printf(out, "Beware: %s/%s is not as it was written ('kerbadm audit verify').\n", p->folder,
+                           p->file));
+        else if (rc != RC_OK && rc != RC_NOT_FOUND)
+            unknown = rc;
     }
+    if (unknown != RC_OK)
+        return buf_printf(out, "Whether all logs are as they were written cannot be told: %s.\n", rc_text(unknown));
     return RC_OK;
 }
 

@@ -26,6 +26,11 @@ void audit_record(struct admin *a, const char *words, enum rc rc);
 /* The heads of a daemon's logs go under the master key that seals now. */
 MUST enum rc audit_rewrap(struct admin *a, const char *folder);
 
+/* word: a result's name in the log, or the wire's word that stands for one or for several. result: a line's. */
+bool audit_result_is(const char *word, const char *result);
+bool audit_result_known(const char *word);
+MUST enum rc audit_result_help(struct admin *a); /* prints all of them. Tells */
+
 MUST enum rc cmd_audit_verify(struct admin *a);
 MUST enum rc cmd_audit_explain(struct admin *a);
 MUST enum rc cmd_audit_show(struct admin *a);

@@ -357,6 +357,15 @@ static enum rc check_masters(struct check *c)
 
 /* --- the command --- */
 
+/* Without the shares most of what is asked cannot be told: then it is not, and that they are missing was. */
+static enum rc gather_shares(struct admin *a)
+{
+    for (size_t i = 0; i < MKEY_DAEMONS; i++)
+        if (admin_unseal(a, mkey_daemons[i]) == RC_NO_SHARES)
+            return RC_NO_SHARES;
+    return RC_OK;
+}
+
 static enum rc look(struct check *c)
 {
     jw_open(&c->w, NULL, '{');
@@ -385,6 +394,7 @@ enum rc cmd_check(struct admin *a)
     AUTO(buf_done) struct buf text = {0}, json = {0};
 
     TRY(admin_load(a));
+    TRY(gather_shares(a));
     struct check c = {.a = a, .text = &text, .w = jw_start(&json)};
     enum rc rc = look(&c);
     if (rc == RC_OK)

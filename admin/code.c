@@ -1,6 +1,8 @@
 /* kerbadm invite, user code, admin ...: one-time codes, and who is an administrator. */
 #include "admin/admin.h"
 
+#include <string.h>
+
 static enum rc show_code(struct admin *a, enum as_code_kind kind, const struct name *name, const struct onecode *code,
                          int64_t expires_s)
 {
@@ -32,6 +34,26 @@ static enum rc tell(struct admin *a, enum rc rc, const struct as_store *s, const
     return rc == RC_OK ? rc : admin_fail(a, rc, "%s: %s", rc_text(rc), as_store_error(s));
 }
 
+/* Such a code would be refused; those for a reset and for the first administrator are good in every realm. */
+static enum rc before_invitation(struct admin *a)
+{
+    if (strcmp(a->conf.realm_registration, "closed") != 0)
+        return RC_OK;
+    return admin_fail(
+        a, RC_REGISTRATION_CLOSED,
+        "nobody could use it, the realm takes no registrations: write 'registration = invite' into [realm] "
+        "of %s and restart kerb-as",
+        admin_config_path(a));
+}
+
+static enum rc before_reset(struct admin *a, struct as_store *s, const struct name *name)
+{
+    struct as_principal p;
+
+    TRY(admin_tell_user(a, as_store_find(s, name, &p), s, name));
+    return admin_warn_of_vault(a, &p.name);
+}
+
 static enum rc make_code(struct admin *a, enum as_code_kind kind, const char *for_name)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
@@ -42,8 +64,12 @@ static enum rc make_code(struct admin *a, enum as_code_kind kind, const char *fo
     if (for_name)
         TRY(admin_name_of(a, for_name, &name));
     TRY(admin_load(a));
+    if (kind == AS_CODE_REGISTER)
+        TRY(before_invitation(a));
     TRY(admin_open_as(a, DB_WRITE, &s));
     const struct name *whom = for_name ? &name : NULL;
+    if (kind == AS_CODE_RESET)
+        TRY(before_reset(a, s, whom));
     TRY(tell(a, as_store_code_make(s, kind, whom, now_s, &code), s, whom));
     return show_code(a, kind, whom, &code, now_s + AS_CODE_LIFETIME_S);
 }

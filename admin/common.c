@@ -109,6 +109,33 @@ enum rc admin_name_of(struct admin *a, const char *text, struct name *ret)
     return RC_OK;
 }
 
+static enum rc confirm(struct admin *a)
+{
+    char line[8];
+
+    if (a->opt[OPT_YES] || !isatty(STDIN_FILENO))
+        return RC_OK;
+    (void)fputs("Go on? (y/N) ", stderr);
+    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
+        return RC_OK;
+    return admin_fail(a, RC_STOPPED, "nothing was changed");
+}
+
+enum rc admin_warn_of_vault(struct admin *a, const struct name *user)
+{
+    (void)fprintf(stderr,
+                  "kerbadm: under a new password the shares that %s has kept in the vault cannot be read any more, "
+                  "unless %s still knows the old one ('kerb vault recover')\n",
+                  user->s, user->s);
+    return confirm(a);
+}
+
+enum rc admin_profiles(struct admin *a, const char *text, unsigned *ret)
+{
+    enum rc rc = conf_profiles_parse(text, ret);
+    return rc == RC_OK ? rc : admin_fail(a, rc, "profiles are sealed, or classic, or sealed,classic");
+}
+
 /* The handle is gone, but the database's last words are kept. */
 static enum rc tell_store(struct admin *a, enum rc rc, const char *part)
 {

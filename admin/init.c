@@ -350,7 +350,7 @@ static enum rc first_admin(struct admin *a)
     TRY(ask_admin_name(a, &name));
     if (name.n == 0)
         return RC_OK;
-    TRY(password_ask(a, &name, &password));
+    TRY(password_get(a, &name, &password));
     return add_admin(a, &name, buf_slice(&password));
 }
 

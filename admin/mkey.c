@@ -66,11 +66,9 @@ enum rc mkey_count(const struct mkey_rows *r, struct sealed_counts *ret)
 
 static enum rc begin(struct admin *a, struct master_place *ret)
 {
+    TRY(admin_daemon(a, a->arg));
     TRY(admin_load(a));
-    enum rc rc = master_place_of(&a->conf, a->arg, ret);
-    if (rc == RC_NOT_FOUND)
-        return admin_fail(a, rc, "the daemon is as, tgs or chat, not '%s'", a->arg);
-    TRY(rc);
+    TRY(master_place_of(&a->conf, a->arg, ret));
     TRY(admin_lock(a));
     return admin_unseal(a, a->arg);
 }

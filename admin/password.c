@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/policy.h"
 #include "shared/crypto/box.h"
 #include "shared/service/terminal.h"
 
@@ -46,7 +47,20 @@ static enum rc ask_once(struct admin *a, const char *prompt, struct buf *out)
     return rc == RC_IO ? admin_fail(a, rc, "cannot read the password: %s", strerror(errno)) : rc;
 }
 
-enum rc password_ask(struct admin *a, const struct name *user, struct buf *out)
+/* The rules without which there are no keys. */
+static enum rc check(struct admin *a, struct slice password)
+{
+    if (password.n == 0)
+        return admin_fail(a, RC_MALFORMED, "the password is empty");
+    if (password.n > PASSWORD_MAX)
+        return admin_fail(a, RC_MALFORMED, "the password is longer than %d bytes", PASSWORD_MAX);
+    if (!utf8_valid(password))
+        return admin_fail(a, RC_MALFORMED, "the password is not valid UTF-8");
+    return RC_OK;
+}
+
+/* Twice, on the terminal. */
+static enum rc ask(struct admin *a, const struct name *user, struct buf *out)
 {
     AUTO(buf_done) struct buf prompt = {0}, again = {0};
 
@@ -55,7 +69,7 @@ enum rc password_ask(struct admin *a, const struct name *user, struct buf *out)
     if (!text)
         return RC_NO_MEMORY;
     TRY(ask_once(a, text, out));
-    TRY(password_check(a, buf_slice(out)));
+    TRY(check(a, buf_slice(out)));
     TRY(ask_once(a, "The same once more: ", &again));
     if (out->n != again.n || !ct_equal(out->p, again.p, again.n))
         return admin_fail(a, RC_MALFORMED, "the two passwords are not the same; nothing was changed");
@@ -84,26 +98,19 @@ static enum rc read_line(struct admin *a, const char *path, struct buf *out)
     if (rc == RC_IO)
         return admin_fail(a, rc, "%s: %s", path, strerror(errno));
     TRY(rc);
-    return password_check(a, buf_slice(out));
+    return check(a, buf_slice(out));
 }
 
-enum rc password_check(struct admin *a, struct slice password)
-{
-    if (password.n == 0)
-        return admin_fail(a, RC_MALFORMED, "the password is empty");
-    if (password.n > PASSWORD_MAX)
-        return admin_fail(a, RC_MALFORMED, "the password is longer than %d bytes", PASSWORD_MAX);
-    if (!utf8_valid(password))
-        return admin_fail(a, RC_MALFORMED, "the password is not valid UTF-8");
-    return RC_OK;
-}
-
+/* What kerb tells who chooses such a password; the handle is there for the sentence alone. */
 static void warn_when_weak(const struct name *user, struct slice password)
 {
-    if (slice_eq(password, name_slice(user)))
-        (void)fputs("kerbadm: warning: the password is the user's name\n", stderr);
-    else if (utf8_chars(password) < PASSWORD_WEAK)
-        (void)fprintf(stderr, "kerbadm: warning: the password has fewer than %d characters\n", PASSWORD_WEAK);
+    struct kerb k = {0};
+
+    client_begin(&k);
+    if (client_end(&k, policy_check(&k, user, password)) != KERB_OK)
+        (void)fprintf(stderr, "kerbadm: warning: '%s' could not choose this password with kerb: %s\n", user->s,
+                      kerb_error(&k));
+    buf_done(&k.error);
 }
 
 enum rc password_get(struct admin *a, const struct name *user, struct buf *ret)
@@ -115,7 +122,7 @@ enum rc password_get(struct admin *a, const struct name *user, struct buf *ret)
     else if (a->opt[OPT_PASSWORD_FILE])
         TRY(read_line(a, a->opt[OPT_PASSWORD_FILE], &password));
     else
-        TRY(password_ask(a, user, &password));
+        TRY(ask(a, user, &password));
     warn_when_weak(user, buf_slice(&password));
     buf_done(ret);
     *ret = buf_take(&password);

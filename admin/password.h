@@ -8,18 +8,12 @@
 
 #include "admin/admin.h"
 
-#define PASSWORD_WEAK 8 /* characters: fewer are accepted with a warning */
-
-/* Out: ret - replaced. Warns about a weak one. Errors: all told. */
+/*
+ * Valid UTF-8 of 1 to PASSWORD_MAX bytes. Warns of one that kerb would not let its user choose (client/policy.h).
+ * Out: ret - replaced. Errors: all told.
+ */
 MUST enum rc password_get(struct admin *a, const struct name *user, struct buf *ret);
-
-/* The rules: not empty, valid UTF-8, at most PASSWORD_MAX bytes. Errors: MALFORMED, told. */
-MUST enum rc password_check(struct admin *a, struct slice password);
 
 /* The keys of a password: one for each profile that the realm allows. Takes some tenths of a second. */
 MUST enum rc password_keys(struct admin *a, const struct name *user, struct slice password, struct as_keys *ret);
-
-/* Asks twice on the terminal. Errors: all told. */
-MUST enum rc password_ask(struct admin *a, const struct name *user, struct buf *ret);
-
 #endif

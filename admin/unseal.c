@@ -117,6 +117,30 @@ static enum rc take_terminal(struct admin *a, const char *daemon, struct gather 
     return RC_OK;
 }
 
+static unsigned bit_of(const char *daemon)
+{
+    for (unsigned i = 0; i < MKEY_DAEMONS; i++)
+        if (strcmp(mkey_daemons[i], daemon) == 0)
+            return 1U << i;
+    return 0;
+}
+
+enum rc admin_daemon(struct admin *a, const char *text)
+{
+    return bit_of(text) ? RC_OK : admin_fail(a, RC_NOT_FOUND, "the daemon is as, tgs or chat, not '%s'", text);
+}
+
+/* Too few shares of one daemon may be enough of another; a file or a terminal that is not there is so for all. */
+static enum rc gather(struct admin *a, const char *daemon, struct gather *g)
+{
+    enum rc rc = a->opt[OPT_SHARES_FILE] ? take_file(a, daemon, g) : take_terminal(a, daemon, g);
+
+    if (rc == RC_OK || !a->has_told)
+        return rc;
+    a->sealed |= rc == RC_NO_SHARES ? bit_of(daemon) : ~0U;
+    return RC_NO_SHARES;
+}
+
 enum rc admin_unseal(struct admin *a, const char *daemon)
 {
     AUTO(master_place_done) struct master_place place = {0};
@@ -126,13 +150,13 @@ enum rc admin_unseal(struct admin *a, const char *daemon)
     TRY(master_place_of(&a->conf, daemon, &place));
     if (place.source != MASTER_SHARES)
         return RC_OK;
+    if (a->sealed & bit_of(daemon))
+        return RC_NO_SHARES;
     enum rc rc = gather_open(&place, &g);
     if (rc != RC_OK)
         return admin_fail(a, rc, "%s/" MASTER_SHARES_NAME ": %s", place.dir, rc_text(rc));
     gather_progress(g, &told);
-    if (told.is_complete)
-        return RC_OK;
-    return a->opt[OPT_SHARES_FILE] ? take_file(a, daemon, g) : take_terminal(a, daemon, g);
+    return told.is_complete ? RC_OK : gather(a, daemon, g);
 }
 
 /* --- unseal: for the daemon --- */
@@ -217,11 +241,9 @@ enum rc cmd_unseal(struct admin *a)
     struct unseal_reply r = {.rc = RC_OK};
     unsigned refused = 0;
 
+    TRY(admin_daemon(a, a->arg));
     TRY(admin_load(a));
-    enum rc rc = master_place_of(&a->conf, a->arg, &place);
-    if (rc == RC_NOT_FOUND)
-        return admin_fail(a, rc, "the daemon is as, tgs or chat, not '%s'", a->arg);
-    TRY(rc);
+    TRY(master_place_of(&a->conf, a->arg, &place));
     TRY(ask_daemon(a, &place, slice_text("?"), &r));
     TRY(show_progress(a, &r));
     TRY(hand_in(a, &place, &r, &refused));
@@ -318,17 +340,14 @@ enum rc cmd_mkey_split(struct admin *a)
     AUTO(buf_done) struct buf texts = {0}, out = {0};
     struct admin_split how;
 
+    TRY(admin_daemon(a, a->arg));
     TRY(take_count(a, a->opt[OPT_THRESHOLD], &how.threshold));
     TRY(take_count(a, a->opt[OPT_SHARES], &how.n));
     TRY(check_counts(a, &how));
     TRY(admin_load(a));
     TRY(admin_lock(a));
-    enum rc rc = unseal_older(a, a->arg);
-    if (rc == RC_OK)
-        rc = admin_split(a, a->arg, &how, &texts);
-    if (rc == RC_NOT_FOUND && !a->has_told)
-        return admin_fail(a, rc, "the daemon is as, tgs or chat, not '%s'", a->arg);
-    TRY(rc);
+    TRY(unseal_older(a, a->arg));
+    TRY(admin_split(a, a->arg, &how, &texts));
     if (!a->opt[OPT_JSON])
         return admin_print_shares(a, a->arg, &how, &texts);
     struct jw w = jw_start(&out);

@@ -1,6 +1,7 @@
 /* kerbadm user ...: principals of the AS. */
 #include "admin/admin.h"
 #include "admin/password.h"
+#include "admin/user_list.h"
 
 #include "shared/base/base64.h"
 
@@ -68,6 +69,16 @@ enum rc cmd_user_add(struct admin *a)
     return show_change(a, s, &name, buf_slice(&password));
 }
 
+/* A password makes all keys that the realm allows, also one that was dropped before. */
+static void tell_classic_is_back(const struct as_principal *before, const struct as_keys *keys)
+{
+    if (before->profiles == PROFILE_SEALED && keys->classic.n)
+        (void)fprintf(stderr,
+                      "kerbadm: %s had no classic key before and has one now, because the realm allows it; 'kerbadm "
+                      "user profiles' drops it\n",
+                      before->name.s);
+}
+
 enum rc cmd_user_passwd(struct admin *a)
 {
     AUTO(as_store_done) struct as_store *s = NULL;
@@ -78,10 +89,12 @@ enum rc cmd_user_passwd(struct admin *a)
 
     TRY(begin(a, DB_WRITE, &name, &s));
     TRY(admin_tell_user(a, as_store_find(s, &name, &p), s, &name));
+    TRY(admin_warn_of_vault(a, &p.name));
     TRY(password_get(a, &name, &password));
     TRY(password_keys(a, &name, buf_slice(&password), &keys));
     const struct as_rekey change = {.keys = &keys, .cut_off = a->opt[OPT_CUT_OFF] != NULL};
     TRY(admin_tell_user(a, as_store_rekey(s, &name, &change, clock_s()), s, &name));
+    tell_classic_is_back(&p, &keys);
     return show_change(a, s, &name, buf_slice(&password));
 }
 
@@ -130,71 +143,14 @@ enum rc cmd_user_profiles(struct admin *a)
     struct name name;
     unsigned profiles;
 
+    TRY(admin_profiles(a, a->arg2, &profiles));
     TRY(begin(a, DB_WRITE, &name, &s));
-    if (conf_profiles_parse(a->arg2, &profiles) != RC_OK)
-        return admin_fail(a, RC_MALFORMED, "profiles are sealed, or classic, or sealed,classic");
     enum rc rc = as_store_keep_profiles(s, &name, profiles, clock_s());
     if (rc == RC_NO_CLIENT_KEY)
         return admin_fail(a, rc, "user '%s' has no key of that profile: a new password makes it ('user passwd')",
                           name.s);
     TRY(admin_tell_user(a, rc, s, &name));
     return show_change(a, s, &name, slice_text(""));
-}
-
-static enum rc list_json(void *ctx, const struct as_principal *p)
-{
-    struct jw *w = ctx;
-
-    jw_open(w, NULL, '{');
-    as_principal_write(w, p);
-    jw_close(w, '}');
-    return jw_end(w);
-}
-
-static const char *profiles_text(const struct as_principal *p)
-{
-    static const char *const texts[] = {"no key", "sealed", "classic", "sealed,classic"};
-    return texts[(p->profiles & PROFILE_SEALED ? 1 : 0) | (p->profiles & PROFILE_CLASSIC ? 2 : 0)];
-}
-
-static enum rc list_text(void *ctx, const struct as_principal *p)
-{
-    char changed[CLASSIC_TIME_LEN + 1];
-
-    time_format_classic(p->changed_s, changed);
-    return buf_printf(ctx, "%5u %5u  %-8s  %-14s  %s  %s%s\n", p->kvno, p->epoch, p->disabled ? "disabled" : "enabled",
-                      profiles_text(p), changed, p->name.s, p->is_admin ? " (administrator)" : "");
-}
-
-enum rc admin_user_line(struct buf *out, const struct as_principal *p)
-{
-    return list_text(out, p);
-}
-
-enum rc admin_user_json(struct jw *w, const struct as_principal *p)
-{
-    return list_json(w, p);
-}
-
-enum rc cmd_user_list(struct admin *a)
-{
-    AUTO(as_store_done) struct as_store *s = NULL;
-    AUTO(buf_done) struct buf out = {0};
-
-    TRY(admin_load(a));
-    TRY(admin_open_as(a, DB_READ, &s));
-    if (!a->opt[OPT_JSON]) {
-        TRY(buf_text(&out, ADMIN_USER_HEAD));
-        TRY(as_store_each(s, list_text, &out));
-        return admin_print(a, &out);
-    }
-    struct jw w = jw_start(&out);
-    jw_open(&w, NULL, '{');
-    jw_open(&w, "users", '[');
-    TRY(as_store_each(s, list_json, &w));
-    jw_close(&w, ']');
-    jw_close(&w, '}');
-    return admin_print_json(a, &w);
 }
 
 static enum rc show_text(struct buf *out, const struct as_principal *p)
@@ -206,7 +162,7 @@ static enum rc show_text(struct buf *out, const struct as_principal *p)
     TRY(buf_printf(out, "name       %s\nclient_id  ", p->name.s));
     TRY(base64url_encode(SLICE(p->client_id), out));
     TRY(buf_printf(out, "\nstate      %s\nrole       %s\nprofiles   %s\n", p->disabled ? "disabled" : "enabled",
-                   p->is_admin ? "administrator" : "user", profiles_text(p)));
+                   p->is_admin ? "administrator" : "user", user_profiles_text(p)));
     return buf_printf(out, "kvno       %u\nepoch      %u\ncreated    %s UTC\nchanged    %s UTC\n", p->kvno, p->epoch,
                       created, changed);
 }
@@ -235,55 +191,4 @@ enum rc cmd_user_show(struct admin *a)
     TRY(begin(a, DB_READ, &name, &s));
     TRY(admin_tell_user(a, as_store_find(s, &name, &p), s, &name));
     return admin_show_user(a, &p);
-}
-
-/* --- who still depends on an unsalted key --- */
-
-struct report {
-    struct buf *text;
-    struct jw *json; /* NULL: text */
-    size_t users, classic, classic_only;
-};
-
-static enum rc report_one(void *ctx, const struct as_principal *p)
-{
-    struct report *r = ctx;
-    bool only = p->profiles == PROFILE_CLASSIC;
-
-    r->users++;
-    if (!(p->profiles & PROFILE_CLASSIC))
-        return RC_OK;
-    r->classic++;
-    r->classic_only += only;
-    if (!r->json)
-        return buf_printf(r->text, "%-14s  %s\n", profiles_text(p), p->name.s);
-    jw_open(r->json, NULL, '{');
-    as_principal_write(r->json, p);
-    jw_close(r->json, '}');
-    return jw_end(r->json);
-}
-
-enum rc cmd_report_classic(struct admin *a)
-{
-    AUTO(as_store_done) struct as_store *s = NULL;
-    AUTO(buf_done) struct buf out = {0};
-
-    TRY(admin_load(a));
-    TRY(admin_open_as(a, DB_READ, &s));
-    struct jw w = jw_start(&out);
-    struct report r = {.text = &out, .json = a->opt[OPT_JSON] ? &w : NULL};
-    if (!r.json) {
-        TRY(as_store_each(s, report_one, &r));
-        TRY(buf_printf(&out, "%zu of %zu users have an unsalted classic key, %zu of them have no other\n", r.classic,
-                       r.users, r.classic_only));
-        return admin_print(a, &out);
-    }
-    jw_open(&w, NULL, '{');
-    jw_open(&w, "users", '[');
-    TRY(as_store_each(s, report_one, &r));
-    jw_close(&w, ']');
-    jw_int(&w, "of", (int64_t)r.users);
-    jw_int(&w, "classic_only", (int64_t)r.classic_only);
-    jw_close(&w, '}');
-    return admin_print_json(a, &w);
 }

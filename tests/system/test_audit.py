@@ -76,6 +76,17 @@ def test_show_filters(realm, alice):
     assert {x["result"] for x in mine if x["daemon"] == "kerb-as"} == {"OK", "BAD_PREAUTH"}
     assert all(alice.name in (x.get("client"), x.get("target")) for x in mine)
     assert {x["result"] for x in shown("as", "--client", alice.name, "--result", "BAD_PREAUTH")} == {"BAD_PREAUTH"}
+    unknown = "nobody-" + alice.name
+    with pytest.raises(kdc.Refused) as e:
+        realm.login(User(unknown, "wrong"))
+    told = e.value.code  # the wire tells neither of the two
+    realm.wait_audit("as", client=unknown)
+    assert {x["result"] for x in shown("as", "--result", told)} >= {"BAD_PREAUTH", "NO_CLIENT"}
+    assert {x["result"] for x in shown("as", "--client", unknown, "--result", told)} == {"NO_CLIENT"}
+    assert shown("as", "--client", unknown, "--result", "KRB_AP_ERR_SKEW") == []
+    words = [x.split()[0] for x in realm.kerbadm("audit", "show", "--result", "help").stdout.splitlines()]
+    assert {"OK", "BAD_PREAUTH", "NO_CLIENT", "LIMIT"} < set(words)
+    assert realm.kerbadm("audit", "show", "--result", "", check=False).returncode == 1
     assert shown("--since", "2999-01-01") == [] and len(shown("--since", mine[-1]["time"])) >= 1
     assert realm.kerbadm("audit", "show", "--result", "NONSENSE", check=False).returncode == 1
     assert realm.kerbadm("audit", "show", "nobody", check=False).returncode == 1

@@ -262,11 +262,17 @@ def test_the_longest_password_is_accepted(state, password):
 
 
 @pytest.mark.parametrize("password, warning", [
-    (b"short77", b"fewer than 8"), (b"long enough", b""), ("ääääääää".encode(), b""), (b"alice-the-user", b"name")])
+    (b"short7777", b"too short: take 10 characters"), (b"long enough", b""), ("ääüöäöüäöü".encode(), b""),
+    (b"alice-the-user", b"your name"), (b"ALICE-the-user", b"your name"), (b"Password2024!", b"tries first"),
+    (b"qwertyuiop", b"tries first"), (b"abcabcabcabc", b"tries first")])
 def test_weak_passwords_are_accepted_with_a_warning(state, password, warning):
+    """The policy is that of kerb, by the same code."""
     done = state.run("user", "add", "alice-the-user", "--password-file", "-", stdin=password)
     assert done.returncode == 0
     assert warning in done.stderr and bool(done.stderr) == bool(warning)
+    assert b"warning: 'alice-the-user'" in done.stderr or not warning
+    again = state.run("user", "passwd", "alice-the-user", "--password-file", "-", stdin=password)
+    assert again.returncode == 0 and warning in again.stderr
 
 
 def test_a_missing_password_file_is_told(state):
@@ -337,6 +343,21 @@ def test_dropping_classic_deletes_its_key_and_raises_the_epoch(state):
     state.refused("user", "profiles", "alice", why="usage", status=2)
 
 
+def test_a_password_that_brings_the_classic_key_back_says_so(state):
+    state.add("alice")
+    back = b"alice had no classic key before and has one now"
+    assert back not in state.run("user", "passwd", "alice", "--random").stderr
+    state.ok("user", "profiles", "alice", "sealed")
+    done = state.run("user", "passwd", "alice", "--random")
+    assert done.returncode == 0 and back in done.stderr
+    assert state.user("alice")["profiles"] == ["sealed", "classic"]
+    state.ok("user", "profiles", "alice", "sealed")
+    with open(state / "kerb.conf", "a", encoding="utf-8") as conf:
+        conf.write("profiles = sealed\n")
+    assert back not in state.run("user", "passwd", "alice", "--random").stderr
+    assert state.user("alice")["profiles"] == ["sealed"]
+
+
 def test_report_lists_who_has_a_classic_key(state):
     state.add("alice")
     state.add("bob")
@@ -357,9 +378,15 @@ def test_administrators_are_made_and_unmade(state):
     state.refused("admin", "grant", "nobody", why="no user 'nobody'")
 
 
+def take_registrations(state, word="invite"):
+    with open(state / "kerb.conf", "a", encoding="utf-8") as conf:
+        conf.write(f"registration = {word}\n")
+
+
 @pytest.mark.parametrize("words, kind", [(["user", "code", "alice"], "reset"), (["invite"], "register"),
                                          (["invite", "--name", "bob"], "register"), (["admin", "code"], "first-admin")])
 def test_codes_are_26_letters_for_an_hour(state, words, kind):
+    take_registrations(state)
     state.add("alice")
     told = state.json(*words)
     assert told["kind"] == kind and abs(told["expires"] - time.time() - 3600) < 30
@@ -370,9 +397,17 @@ def test_codes_are_26_letters_for_an_hour(state, words, kind):
 
 
 def test_codes_are_refused_for_names_that_do_not_fit(state):
+    take_registrations(state, "open")
     state.add("alice")
     state.refused("user", "code", "nobody", why="no user 'nobody'")
     state.refused("invite", "--name", "alice", why="already")
+
+
+def test_no_invitation_to_a_realm_that_takes_no_registrations(state):
+    for words in (["invite"], ["invite", "--name", "bob"]):
+        done = state.refused(*words, why=r"'registration = invite' into \[realm\] of .*kerb\.conf")
+        assert done.stdout == b""
+    state.ok("admin", "code")  # good in every realm
 
 
 def run_in_terminal(argv, answers):
@@ -406,8 +441,16 @@ def test_init_asks_for_the_first_administrator(empty):
     shown, status = run_in_terminal(argv, [(b"administrator", b"root\n"), (b"Password of root", b"a good password\n"),
                                            (b"once more", b"a good password\n")])
     assert status == 0 and b"a good password" not in shown
+    assert b"warning" not in shown
     u = empty.user("root")
     assert u["admin"] and u["profiles"] == ["sealed", "classic"]
+
+
+def test_init_warns_of_a_weak_password_of_the_first_administrator(empty):
+    shown, status = run_in_terminal([KERBADM, "--state", str(empty.path), "init"],
+                                    [(b"administrator", b"root\n"), (b"Password of root", b"qwertyuiop\n"),
+                                     (b"once more", b"qwertyuiop\n")])
+    assert status == 0 and b"warning: 'root'" in shown
 
 
 def test_init_takes_no_administrator_for_an_answer(empty):
@@ -487,6 +530,20 @@ def test_disabling_raises_the_epoch(state):
     assert not u["disabled"] and u["epoch"] == 1
 
 
+def test_a_list_may_be_of_names_that_begin_so(state):
+    for name in ("alice", "alina", "al", "bob", "ällä"):
+        state.ok("user", "add", name, "--random")
+
+    def listed(*prefix):
+        return [u["name"] for u in state.json("user", "list", *prefix)["users"]]
+    assert listed() == listed("") == ["al", "alice", "alina", "bob", "ällä"]
+    assert listed("ali") == ["alice", "alina"] and listed("ä") == ["ällä"] and listed("alice") == ["alice"]
+    assert listed("A") == listed("alicex") == listed("%") == []
+    assert [x.split()[-1] for x in state.ok("user", "list", "al").splitlines()] == ["name", "al", "alice", "alina"]
+    state.refused("user", "list", "x" * 257, why="no name begins so")
+    state.refused("user", "list", "a", "b", why="usage", status=2)
+
+
 def test_who_gets_a_deleted_users_name_is_somebody_else(state):
     before = state.add("alice")
     state.ok("user", "del", "alice")
@@ -564,7 +621,7 @@ def test_the_prompt_asks_twice_and_shows_nothing(state):
 
 def test_two_different_passwords_change_nothing(state):
     state.add("alice")
-    t = Terminal(state, "user", "passwd", "alice")
+    t = Terminal(state, "user", "passwd", "alice", "--yes")
     t.asks(b"Password of alice: ")
     t.type(b"prompted password\n")
     t.asks(b"once more: ")
@@ -572,6 +629,33 @@ def test_two_different_passwords_change_nothing(state):
     assert t.end() == 1
     assert b"not the same" in t.seen
     assert state.user("alice")["kvno"] == 1
+
+
+@pytest.mark.parametrize("words", [["passwd", "alice", "--random"], ["code", "alice"], ["reset", "alice"]])
+def test_a_reset_says_first_that_the_vault_is_lost_and_asks_on_a_terminal(state, words):
+    state.add("alice")
+    lost = b"the shares that alice has kept in the vault cannot be read any more"
+
+    def on_terminal(answer, *more):
+        t = Terminal(state, "user", *words, *more)
+        if answer is not None:
+            t.expect(b"Go on? (y/N) ")
+            assert lost in t.seen
+            t.type(answer)
+        return t.end(), t.seen
+    kvno = 1
+    for answer in (b"\n", b"n\n", b"what\n", b"\x04"):
+        status, seen = on_terminal(answer)
+        assert status == 1 and b"nothing was changed" in seen and state.user("alice")["kvno"] == kvno
+    for answer, more in ((b"y\n", []), (b"Yes, do it now, please\n", []), (None, ["--yes"])):
+        status, seen = on_terminal(answer, *more)
+        kvno += words[0] == "passwd"
+        assert status == 0 and lost in seen and state.user("alice")["kvno"] == kvno
+    done = state.run("user", *words)  # a script is not asked
+    assert done.returncode == 0 and lost in done.stderr and b"Go on" not in done.stderr
+    words[1] = "nobody"
+    done = state.refused("user", *words, why="no user 'nobody'")
+    assert b"vault" not in done.stderr
 
 
 def test_an_interrupt_gives_the_terminal_back(state):
@@ -887,8 +971,8 @@ def test_a_wrong_call_exits_2_and_does_nothing(state, words):
 
 def test_help_names_each_command_and_each_command_has_help():
     text = subprocess.run([KERBADM, "--help"], capture_output=True, check=True, text=True).stdout
-    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: [A-Z]+)*  +\S", text, re.M)
-    assert len(commands) == 39
+    commands = re.findall(r"^  ([a-z]+(?: [a-z-]+)?)(?: \[?[A-Z_]+\]?)*  +\S", text, re.M)
+    assert len(commands) == 43
     for c in commands:
         told = subprocess.run([KERBADM, *c.split(), "--help"], capture_output=True, check=True, text=True).stdout
         assert f"kerbadm [OPTION...] {c}" in told

@@ -60,7 +60,8 @@ def dora(remote_realm):
 
 
 def test_the_same_words_show_the_same(admin, remote_realm, dora):
-    for words in (["user", "show", dora.name], ["user", "list"]):
+    for words in (["user", "show", dora.name], ["user", "list"], ["user", "list", dora.name[:6]], ["user", "list", "?"],
+                  ["report", "classic"]):
         assert admin.remote(*words).stdout == remote_realm.kerbadm(*words).stdout
         assert admin.json(*words) == json.loads(remote_realm.kerbadm("--json", *words).stdout)
 
@@ -121,8 +122,18 @@ def test_profiles_and_cut_off(admin, dora):
 
 def test_a_reset_says_first_what_is_lost(admin, dora):
     done = admin.remote("user", "reset", dora.name)
-    assert f"{dora.name} cannot open the shares saved under the old one" in done.stderr
+    assert f"the shares that {dora.name} has kept in the vault cannot be read any more" in done.stderr
     assert len(done.stdout.strip().replace("-", "")) == 26
+
+
+def test_a_reset_asks_on_a_terminal(admin, dora):
+    t = Terminal([admin.kerbadm_bin, "--remote", "user", "reset", dora.name], admin.env)
+    t.answer("Go on? (y/N) ", "")
+    status, text = t.end()
+    assert status == 1 and "nothing was changed" in text
+    t = Terminal([admin.kerbadm_bin, "--remote", "user", "reset", dora.name, "--yes"], admin.env)
+    status, text = t.end()
+    assert status == 0 and "vault" in text and "Go on" not in text
 
 
 def test_rotation_of_a_service_and_of_the_tgs(admin, remote_realm):
@@ -134,6 +145,8 @@ def test_rotation_of_a_service_and_of_the_tgs(admin, remote_realm):
         return {s["name"]: s["kvno"] for s in now}["chat"] == before["chat"] + 1
     wait_until(rotated)
     assert admin.json("service", "rotate", "tgs")["kvno"] == 2
+    told = admin.remote("service", "rotate", "nosuch").stdout  # the AS cannot know
+    assert told == "nosuch: the next key is ordered; the TGS passes over a service that it does not have\n"
 
 
 def test_a_list_longer_than_one_answer(admin, remote_realm):
@@ -142,6 +155,10 @@ def test_a_list_longer_than_one_answer(admin, remote_realm):
                        " VALUES (?, ?, randomblob(16), 0, 0, 0, 0)",
                        [(f"many{i:03}", f"many{i:03}".encode()) for i in range(405)])
     db.close()
+    assert len(admin.json("user", "list", "many")["users"]) == 405
+    assert [u["name"] for u in admin.json("user", "list", "many40")["users"]] == [f"many40{i}" for i in range(5)]
+    report = admin.json("report", "classic")
+    assert report["of"] > 405 and report == json.loads(remote_realm.kerbadm("--json", "report", "classic").stdout)
     names = [u["name"] for u in admin.json("user", "list")["users"]]
     assert len(names) > 405
     assert names == [u["name"] for u in json.loads(remote_realm.kerbadm("--json", "user", "list").stdout)["users"]]
@@ -168,6 +185,24 @@ def test_calls_that_cannot_be(admin, remote_realm, root):
     wrong = remote_realm.kerbadm("--url", "http://127.0.0.1:1", "user", "list", check=False)
     assert wrong.returncode == 2
     admin.refused("--url", "http://127.0.0.1:1", "--login", root.name, "user", "list", stdin="x\n", why="127.0.0.1:1")
+
+
+def test_what_is_wrong_in_itself_is_said_as_on_the_machine(admin, remote_realm, root):
+    """Nothing is sent: nobody needs to be there who answers, nor to be logged in."""
+    away = ["--url", "http://127.0.0.1:1", "--login", root.name]
+    name, profiles, daemon = "this is not a name", "profiles are sealed, or classic", "the daemon is as, tgs or chat, not"
+    for words, why in ((["user", "add", ""], name), (["user", "show", "x" * 65], name), (["user", "del", " x"], name),
+                       (["admin", "grant", "x\n"], name), (["invite", "--name", ""], name),
+                       (["service", "rotate", ""], name), (["chat", "kick", ""], name),
+                       (["user", "profiles", "bob", "foo"], profiles), (["user", "profiles", "", "sealed"], name),
+                       (["drain", "nosuch"], daemon), (["shutdown", ""], daemon),
+                       (["chat", "notice", ""], "a text has 1 to"), (["chat", "notice", "x" * 1025], "a text has 1 to"),
+                       (["user", "list", "x" * 257], "no name begins so"), (["user", "reset", ""], name)):
+        admin.refused(*away, *words, why=why)
+    for words in (["user", "profiles", "bob", "foo"], ["user", "del", " x"], ["user", "list", "x" * 257]):
+        assert remote_realm.kerbadm(*words, check=False).stderr == admin.remote(*away, *words, status=1).stderr
+    local = remote_realm.kerbadm("mkey", "list", "nosuch", check=False)
+    assert local.stderr == admin.remote(*away, "drain", "nosuch", status=1).stderr
 
 
 def test_an_administrator_who_was_disabled_is_out(admin, remote_realm, root):

@@ -230,22 +230,84 @@ def test_from_a_file_to_shares_by_a_roll_over(shared):
     shared.daemons["as"].wait_log(event="listening")
 
 
+class FromShares(Realm):
+    """Every master key comes from 2 of 3 shares."""
+
+    def __init__(self, directory):
+        super().__init__(directory, config={d: {"master": "shares"} for d in DAEMONS})
+
+    def kerbadm(self, *words, **more):
+        if words[0] == "init":
+            done = super().kerbadm("--json", *words, "--unseal-shares", "2/3", **more)
+            self.shares = json.loads(done.stdout)["shares"]
+            return done
+        return super().kerbadm(*words, **more)
+
+    def all_shares(self, *daemons):
+        return "".join(s + "\n" for d in daemons or DAEMONS for s in self.shares[d][:2])
+
+
+@pytest.fixture
+def from_shares(tmp_path):
+    """Such a realm, of which nothing runs, with a user."""
+    realm = FromShares(tmp_path)
+    realm.file = str(tmp_path / "shares")
+    with open(os.open(realm.file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as f:
+        f.write(realm.all_shares())
+    realm.kerbadm("--shares-file", realm.file, "user", "add", "alice", "--random")
+    yield realm
+    realm.close()
+
+
+def test_audit_logs_are_verified_with_the_shares(from_shares):
+    done = from_shares.kerbadm("--shares-file", from_shares.file, "audit", "verify", "as")
+    assert done.stdout == "as/kerbadm.log: 1 lines, as they were written\n" and done.stderr == ""
+    path = os.path.join(from_shares.state, "as", "kerbadm.log")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    op_id = json.loads(text)["op_id"]
+    explain = ["--shares-file", from_shares.file, "audit", "explain", op_id]
+    assert "as it was written" not in from_shares.kerbadm(*explain).stdout
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("alice", "carol"))
+    done = from_shares.kerbadm("--shares-file", from_shares.file, "audit", "verify", "as", check=False)
+    assert done.returncode == 1 and "NOT AS IT WAS WRITTEN: line 1: its hash is wrong" in done.stdout
+    assert "Beware: as/kerbadm.log is not as it was written" in from_shares.kerbadm(*explain).stdout
+
+
+def test_without_shares_nobody_is_blamed_for_the_audit_log(from_shares):
+    """The verdict is that it cannot be told, and one sentence says why; the logs of another daemon are looked at."""
+    done = from_shares.kerbadm("audit", "verify", check=False)
+    assert done.returncode == 1 and "cannot be told: master key waits for its shares" in done.stdout
+    assert "NOT AS" not in done.stdout and "not as they were written" not in done.stderr
+    assert done.stderr.count("--shares-file") == 1
+    told = json.loads(from_shares.kerbadm("--json", "audit", "verify", check=False).stdout)[0]
+    assert (told["ok"], told["known"]) == (False, False)
+    from_shares.kerbadm("--shares-file", from_shares.file, "service", "add", "files")
+    done = from_shares.kerbadm("--shares-file", "-", "audit", "verify", stdin=from_shares.all_shares("tgs"), check=False)
+    assert done.returncode == 1 and "tgs/kerbadm.log: 1 lines, as they were written" in done.stdout
+    assert "as/kerbadm.log: whether it is as it was written cannot be told" in done.stdout
+    op_id = json.loads(open(os.path.join(from_shares.state, "as", "kerbadm.log"), encoding="utf-8").readline())["op_id"]
+    done = from_shares.kerbadm("audit", "explain", op_id)
+    assert "Whether all logs are as they were written cannot be told" in done.stdout and "Beware" not in done.stdout
+
+
+def test_check_says_once_that_the_shares_cannot_be_had(from_shares):
+    os.chmod(from_shares.file, 0o644)
+    done = from_shares.kerbadm("--shares-file", from_shares.file, "check", check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == f"kerbadm: {from_shares.file}: file may be read or written by others\n"
+    done = from_shares.kerbadm("--shares-file", "-", "check", stdin=from_shares.all_shares("as", "chat"), check=False)
+    assert done.returncode == 1 and done.stderr == "kerbadm: -: 0 of 2 shares of the master key of tgs\n"
+    os.chmod(from_shares.file, 0o600)
+    assert from_shares.kerbadm("--shares-file", from_shares.file, "check").stdout == "all is well\n"
+
+
 def test_a_whole_realm_from_shares(tmp_path):
     """init --unseal-shares, every daemon unsealed, somebody chats; after a restart the texts open again."""
     from kerbtest.realm import User
 
-    class FromShares(Realm):
-        def kerbadm(self, *words, **more):
-            if words[0] == "init":
-                done = super().kerbadm("--json", *words, "--unseal-shares", "2/3", **more)
-                self.shares = json.loads(done.stdout)["shares"]
-                return done
-            return super().kerbadm(*words, **more)
-
-        def all_shares(self):
-            return "".join(s + "\n" for d in DAEMONS for s in self.shares[d][:2])
-
-    realm = FromShares(tmp_path, config={d: {"master": "shares"} for d in DAEMONS})
+    realm = FromShares(tmp_path)
     try:
         assert set(realm.shares) == set(DAEMONS)
         for d in DAEMONS:
