@@ -37,7 +37,8 @@ struct kerb_chat {
     struct kerb_chat_options o;
     struct name service;
     char device[64];
-    struct ws *ws; /* NULL: lost, to be sought at retry_ms */
+    struct ws *ws;             /* NULL: lost, to be sought at retry_ms */
+    struct cache_entry ticket; /* for its login */
     struct chat_session session;
     struct chat_keeper *keeper;
     STAILQ_HEAD(, letter) inbox;
@@ -173,20 +174,10 @@ static enum rc reload(struct kerb_chat *c)
     return RC_OK;
 }
 
-/* A ticket that was not used before. */
 static enum rc fresh_ticket(struct kerb_chat *c, struct cache_entry *ret)
 {
-    AUTO(cache_entry_done) struct cache_entry e = {0};
-    const struct cache_entry *tgt;
-    struct kerb *k = c->k;
-
     TRY(reload(c));
-    TRY(client_tgt(k, &tgt));
-    const struct tgs_wish wish = {.client = &k->cache.client, .tgt = tgt, .service = c->service};
-    TRY(client_tgs(k, &wish, &e));
-    cache_put(&k->cache, &e);
-    TRY(client_save(k, buf_slice(&k->cache.entries[0].ticket)));
-    return client_ticket(k, &c->service, ret);
+    return client_fresh_ticket(c->k, &c->service, ret);
 }
 
 /* --- what the server says --- */
@@ -212,15 +203,10 @@ static void reauth(struct kerb_chat *c, const json_t *required)
 
 static void answer_challenge(struct kerb_chat *c, struct slice frame)
 {
-    AUTO(cache_entry_done) struct cache_entry ticket = {0};
     AUTO(buf_done) struct buf login = {0};
 
-    enum rc rc = client_ticket(c->k, &c->service, &ticket);
-    if (rc != RC_OK) {
-        over(c, c->k->status, kerb_error(c->k));
-        return;
-    }
-    rc = chat_session_login(&c->session, frame, &ticket, c->device, &login);
+    enum rc rc = chat_session_login(&c->session, frame, &c->ticket, c->device, &login);
+    cache_entry_done(&c->ticket); /* a challenge is good for one login */
     if (rc == RC_OK)
         rc = ws_send(c->ws, buf_slice(&login), false);
     if (rc == RC_NOT_US)
@@ -373,12 +359,11 @@ static bool drain(struct kerb_chat *c)
 
 static enum rc connect_now(struct kerb_chat *c)
 {
-    AUTO(cache_entry_done) struct cache_entry ticket = {0};
     AUTO(buf_done) struct buf url = {0};
     struct name realm = c->session.realm, client = c->session.client;
 
     /* before the server's clock for the login runs */
-    TRY(c->wants_fresh ? fresh_ticket(c, &ticket) : client_ticket(c->k, &c->service, &ticket));
+    TRY(c->wants_fresh ? fresh_ticket(c, &c->ticket) : client_ticket(c->k, &c->service, &c->ticket));
     if (!client.n) {
         realm = c->k->cache.realm;
         client = c->k->cache.client;
@@ -514,6 +499,7 @@ void kerb_chat_close(struct kerb_chat *c)
     json_done(&c->reply);
     keeper_free(c->keeper);
     chat_session_done(&c->session);
+    cache_entry_done(&c->ticket);
     free(c);
 }
 

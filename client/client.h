@@ -148,6 +148,9 @@ unsigned client_kvno(const struct cache_entry *e);
 /* A ticket for a service, from the cache or from the realm, which is then kept; ret owns a copy. Tells. */
 MUST enum rc client_ticket(struct kerb *k, const struct name *service, struct cache_entry *ret);
 
+/* The same, always from the realm: for a service that does not take the one we have. Tells. */
+MUST enum rc client_fresh_ticket(struct kerb *k, const struct name *service, struct cache_entry *ret);
+
 /* The tickets of a login, in place of what was there; takes r->tgt. The file is not written. */
 MUST enum rc client_adopt(struct kerb *k, struct login_result *r);
 

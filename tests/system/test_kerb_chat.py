@@ -386,6 +386,18 @@ def test_the_line_being_typed_survives_what_comes(people):
                ["interrupted", "half of a sentence"])
 
 
+# --- trace ---
+
+def test_trace_shows_a_ticket_once_for_a_connection(people):
+    alice, = people.add(1)
+    alice.run("logout")
+    alice.login(alice.user)
+    first, again = (alice.run("trace", "rooms").stderr for _ in range(2))
+    kept = "the ticket for chat that is kept is still good: nothing is sent"
+    assert first.count("/tgs,") == 1 and kept not in first
+    assert again.count("/tgs,") == 0 and again.count(kept) == 1
+
+
 # --- the way between ---
 
 class Between:
