@@ -187,7 +187,9 @@ static enum rc send_json(struct kerb_chat *c, struct slice json)
     AUTO(buf_done) struct buf record = {0};
 
     TRY(chat_session_seal(&c->session, json, &record));
-    return ws_send(c->ws, buf_slice(&record), true);
+    TRY(ws_send(c->ws, buf_slice(&record), true));
+    chat_trace_record(c->k, "->", json, record.n);
+    return RC_OK;
 }
 
 static void reauth(struct kerb_chat *c, const json_t *required)
@@ -265,6 +267,7 @@ static void record(struct kerb_chat *c, struct slice message)
         distrust(c, "it sends what is no message");
         return;
     }
+    chat_trace_record(c->k, "<-", buf_slice(&text), message.n);
     if (!c->is_ready) {
         if (!slice_eq(type, slice_text("handshake"))) {
             distrust(c, "it does not begin with a handshake");

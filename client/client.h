@@ -100,6 +100,9 @@ void reply_done(struct reply *r); /* for AUTO */
 /* Posts a request and reads the JSON of the answer, whatever its status. Tells. */
 MUST enum rc client_post(struct kerb *k, const char *path, struct slice request, struct reply *ret);
 
+/* 1 to max letters, digits, - and _: may go to a terminal, whoever has written it. */
+bool client_is_word(struct slice s, size_t max);
+
 /* The sentence for an error of the server's. Always fails. */
 enum rc client_refused(struct kerb *k, const struct reply *r);
 bool reply_is_error(const struct reply *r, const char *code);

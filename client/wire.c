@@ -26,6 +26,16 @@ enum rc client_distrust(struct kerb *k, const char *why)
     return client_fail(k, KERB_UNTRUSTED, "the answer cannot be trusted, so nothing was done with it: %s", why);
 }
 
+bool client_is_word(struct slice s, size_t max)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = (uint8_t)(s.p[i] | 0x20);
+        if (!(c >= 'a' && c <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '-' && s.p[i] != '_')
+            return false;
+    }
+    return s.n > 0 && s.n <= max;
+}
+
 /* --- requests --- */
 
 static bool is_code(struct slice s)
@@ -100,20 +110,14 @@ static const struct {
     {"KRB_ERR_GENERIC",             KERB_SERVER_ERROR, "the server failed; its log tells more"                              },
 };
 
-/* By it an administrator finds the true reason. Letters and digits only: it goes to a terminal. */
+/* By it an administrator finds the true reason. */
 static void write_op_id(const struct reply *r, char *out, size_t size)
 {
     struct slice id;
 
     out[0] = 0;
-    if (json_get_text(r->json, "op_id", &id) != RC_OK || id.n == 0 || id.n > OP_ID_MAX)
-        return;
-    for (size_t i = 0; i < id.n; i++) {
-        uint8_t c = (uint8_t)(id.p[i] | 0x20);
-        if (!(c >= 'a' && c <= 'z') && !(id.p[i] >= '0' && id.p[i] <= '9') && id.p[i] != '-' && id.p[i] != '_')
-            return;
-    }
-    (void)snprintf(out, size, " (operation %.*s)", SLICE_FMT(id));
+    if (json_get_text(r->json, "op_id", &id) == RC_OK && client_is_word(id, OP_ID_MAX))
+        (void)snprintf(out, size, " (operation %.*s)", SLICE_FMT(id));
 }
 
 bool reply_is_error(const struct reply *r, const char *code)

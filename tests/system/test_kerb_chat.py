@@ -388,6 +388,53 @@ def test_the_line_being_typed_survives_what_comes(people):
 
 # --- trace ---
 
+def records(trace):
+    """(arrow, type, whether it has a label) of each record; every such line has a size."""
+    lines = [x for x in trace.splitlines() if " record: " in x]
+    found = [re.fullmatch(r"(->|<-) record: (\w+)(, id k\d+)?, (\d+) bytes", x) for x in lines]
+    assert all(found), lines
+    assert all(int(m[4]) > 50 for m in found), lines
+    return [(m[1], m[2], bool(m[3])) for m in found]
+
+
+def assert_no_secret(text, *secret):
+    for s in secret:
+        assert s not in text
+    assert not re.search(r"[0-9]-[0-9a-f]{16}", text), "a share"
+    assert not re.search(r"[A-Za-z0-9_-]{40,}", text), "something long that nobody can read"
+
+
+def test_trace_shows_what_is_said_and_not_its_content(people):
+    plain = room("plain")
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name=plain)
+    sent = alice.run("trace", "send", plain, "the moon is full").stderr
+    assert ("<-", "handshake", False) in records(sent)
+    assert records(sent).index(("->", "new_message", True)) < records(sent).index(("<-", "ack", True))
+    assert "moon" not in sent
+    read = bob.run("trace", "history", plain)
+    assert {("->", "online", True), ("->", "go_room", True), ("<-", "room_messages", True)} <= set(records(read.stderr))
+    assert "moon" in read.stdout and "moon" not in read.stderr
+    assert_no_secret(sent + read.stderr, alice.user.password, bob.user.password)
+
+
+def test_trace_shows_no_share_and_nothing_of_the_vault(people):
+    board = room("board")
+    alice, bob = people.add(2)
+    r = alice.run("trace", "chat", stdin=f"/new {board} 1 {bob.user.name}\n/open {board}\nthe moon is full\n")
+    assert f"{board} is open" in r.stdout and "the moon is full" in r.stdout
+    assert {("->", "new_room", True), ("<-", "new_room", True), ("->", "save_data", True), ("->", "go_room", True),
+            ("->", "new_message", True), ("<-", "new_message", False)} <= set(records(r.stderr))
+    changed = "a much longer password " + alice.user.password[-8:]
+    people.realm.remember("password", changed)
+    p = alice.run("trace", "passwd", stdin=f"{alice.user.password}\n{changed}\n")
+    assert {("->", "save_data", True), ("<-", "ack", True)} <= set(records(p.stderr))
+    alice.run("logout")
+    v = alice.run("trace", "login", alice.user.name, stdin=f"{changed}\n")
+    assert {("->", "get_data", True), ("<-", "data", True)} <= set(records(v.stderr))
+    assert_no_secret(r.stderr + p.stderr + v.stderr, "moon", alice.user.password, changed, '"')
+
+
 def test_trace_shows_a_ticket_once_for_a_connection(people):
     alice, = people.add(1)
     alice.run("logout")

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/chat.h"
 #include "tests/unit/client_server.h"
 #include "tests/unit/tempdir.h"
 
@@ -191,6 +192,23 @@ static void trace__holds_no_secret(void **state)
     assert_null(strstr(text, b64(key_slice(&server_session), &key_text)));
     t.text[20] = 0;
     assert_null(strstr(text, t.text));
+}
+
+static void assert_record_is_traced_as(const char *json, const char *line)
+{
+    buf_reset(&traced);
+    chat_trace_record(k, "<-", slice_text(json), 288);
+    assert_string_equal(buf_cstr(&traced), line);
+}
+
+static void trace__of_a_record_holds_its_type_label_and_size(void **state)
+{
+    (void)state;
+    assert_record_is_traced_as("{\"type\":\"ack\",\"id\":\"k7\",\"room\":\"board\"}",
+                               "<- record: ack, id k7, 288 bytes\n");
+    assert_record_is_traced_as("{\"type\":\"online\"}", "<- record: online, 288 bytes\n");
+    assert_record_is_traced_as("{\"type\":\"\\u001b[2J\",\"id\":\"a\\nb\"}", "<- record: ?, 288 bytes\n");
+    assert_record_is_traced_as("{\"type\":[\"x\"],\"id\":7}", "<- record: ?, 288 bytes\n");
 }
 
 /* --- downgrade --- */
@@ -436,6 +454,7 @@ int main(void)
         T(ticket__of_a_login_that_is_over_is_refused),
         T(ticket__that_came_behind_a_logout_is_not_written),
         T(trace__holds_no_secret),
+        T(trace__of_a_record_holds_its_type_label_and_size),
         T(login__refuses_few_iterations),
         T(login__refuses_many_iterations),
         T(login__finds_an_edited_offer),
