@@ -140,7 +140,7 @@ static enum rc change_keys(struct kerb *k, struct change *c)
     TRY(name_parse(slice_text(CHANGEPW), &wish.service));
     enum rc rc = client_tgs(k, &wish, &ticket);
     if (rc != RC_OK && k->status == KERB_NO_SERVICE)
-        return client_fail(
+        return client_refuse(
             k, KERB_NO_SERVICE,
             "the realm offers no change of password; its administrator can: kerbadm service add " CHANGEPW);
     TRY(rc);
@@ -334,12 +334,12 @@ static enum rc registration_refused(struct kerb *k, const struct registration *r
     struct slice code;
 
     if (r->has_code && reply_is_error(reply, "KDC_ERR_PREAUTH_FAILED"))
-        return client_fail(k, KERB_REFUSED,
-                           "the code is not known, was used, is older than an hour, or is for another name");
+        return client_refuse(k, KERB_REFUSED,
+                             "the code is not known, was used, is older than an hour, or is for another name");
     bool has = json_get_text(reply->json, "code", &code) == RC_OK;
     for (size_t i = 0; has && i < ARRAY_LEN(reasons); i++)
         if (slice_eq(code, slice_text(reasons[i].code)))
-            return client_fail(k, KERB_POLICY, "%s", reasons[i].sentence);
+            return client_refuse(k, KERB_POLICY, reasons[i].sentence);
     return client_refused(k, reply);
 }
 

@@ -59,6 +59,7 @@ struct kerb {
     struct cache cache; /* n 0: nothing loaded */
     enum kerb_status status;
     struct buf error, notice;
+    struct name op_id; /* of the last answer, when it was an error that has one */
 };
 
 /* Keeps the sentence, and the status for client_end(). Always returns a code that is not RC_OK. */
@@ -103,7 +104,11 @@ MUST enum rc client_post(struct kerb *k, const char *path, struct slice request,
 /* 1 to max letters, digits, - and _: may go to a terminal, whoever has written it. */
 bool client_is_word(struct slice s, size_t max);
 
-/* The sentence for an error of the server's. Always fails. */
+/*
+ * Tells that a server has refused, and by which decision: the op_id of the last answer ends the sentence. Always fails.
+ * The second one has the sentence for every error.
+ */
+enum rc client_refuse(struct kerb *k, enum kerb_status status, const char *sentence);
 enum rc client_refused(struct kerb *k, const struct reply *r);
 bool reply_is_error(const struct reply *r, const char *code);
 

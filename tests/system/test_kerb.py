@@ -225,6 +225,24 @@ def test_an_unknown_user_reads_like_a_wrong_password(kerb, dora):
     assert "wrong name or password" in wrong.stderr and "wrong name or password" in unknown.stderr
 
 
+def op_id_of(r):
+    return re.fullmatch(r"kerb: .* \(op_id ([0-9a-zA-Z_-]+)\)\n", r.stderr)[1]
+
+
+def test_what_is_refused_can_be_explained_by_its_op_id(kerb, dora):
+    nobody = "nobody" + secrets.token_hex(4)
+    wrong = kerb.run("login", dora.name, stdin="wrong\n", status=1)
+    unknown = kerb.run("login", nobody, stdin="wrong\n", status=1)
+    code = kerb.run("register", nobody, "--code", "0" * 26, stdin="a few words of mine\n", status=1)
+    kerb.login(dora)
+    service = kerb.run("ticket", "nosuch", status=1)
+    assert wrong.stderr.replace(op_id_of(wrong), "") == unknown.stderr.replace(op_id_of(unknown), "")
+    for r, daemon, why in ((wrong, "as", "The password was wrong"), (unknown, "as", "There is no user of this name"),
+                           (code, "as", "code"), (service, "tgs", "service")):
+        kerb.realm.wait_audit(daemon, op_id=op_id_of(r))
+        assert why in kerb.realm.kerbadm("audit", "explain", "--", op_id_of(r)).stdout
+
+
 # --- where the realm is ---
 
 def test_no_url_is_told_with_what_to_do(kerb):

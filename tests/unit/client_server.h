@@ -23,6 +23,7 @@ static struct {
     long long lifetime, renew_till;
     unsigned stale_cookies; /* refused before one is taken */
     const char *error;      /* a refusal instead of any answer */
+    const char *op_id;      /* of refusals; as it stands in JSON */
     int status;
     unsigned posts, tgs_posts;
     char last_path[64];
@@ -44,6 +45,7 @@ static inline void server_reset(void)
     server.as_label = LABEL_AS_REPLY;
     server.tgs_label = LABEL_TGS_REPLY;
     server.lifetime = 36000;
+    server.op_id = "a1b2";
     assert_ok(key_random(ETYPE_AES128_CBC_HS256, 0, 0, &server_session));
     assert_ok(key_random(ETYPE_AES128_CBC_HS256, 3, 0, &server_tgs_key));
     assert_ok(random_bytes(server_salt, sizeof server_salt));
@@ -155,7 +157,8 @@ static inline void server_as_reply(struct slice request, const json_t *body, str
 static inline void server_refuse(const char *code, int status, struct answer *ret)
 {
     ret->status = status;
-    assert_ok(buf_printf(&ret->body, "{\"error\":\"%s\",\"message\":\"\\u001b[2J\",\"op_id\":\"a1b2\"}", code));
+    assert_ok(
+        buf_printf(&ret->body, "{\"error\":\"%s\",\"message\":\"\\u001b[2J\",\"op_id\":\"%s\"}", code, server.op_id));
 }
 
 /* The proof must open under the user's key, bound to body and cookie. */

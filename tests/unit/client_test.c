@@ -379,6 +379,17 @@ static void ticket__refuses_a_reply_for_others(void **state)
 
 /* --- refusals --- */
 
+/* What the sentence ends with; NULL: it names none. */
+static void assert_op_id(const char *end)
+{
+    const char *text = kerb_error(k);
+
+    if (end)
+        assert_string_equal(text + strlen(text) - strlen(end), end);
+    else
+        assert_null(strstr(text, "op_id"));
+}
+
 static void refusals__have_a_status(void **state)
 {
     static const struct {
@@ -403,6 +414,25 @@ static void refusals__have_a_status(void **state)
         server.status = rows[i].status;
         assert_int_equal(login(), rows[i].expected);
         assert_null(strchr(kerb_error(k), 0x1B));
+        assert_op_id(rows[i].expected != KERB_UNREACHABLE ? " (op_id a1b2)" : NULL);
+    }
+}
+
+static void refusals__name_no_op_id_that_could_act_on_a_terminal_or_is_of_before(void **state)
+{
+    static const char *const bad[] = {"", "a b", "\\u001b[2J", "a)",
+                                      "0123456789012345678901234567890123456789012345678901234567890123x"};
+
+    (void)state;
+    server.error = "KDC_ERR_POLICY";
+    server.status = 403;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        server.op_id = "a1b2";
+        assert_int_equal(login(), KERB_POLICY);
+        assert_op_id(" (op_id a1b2)");
+        server.op_id = bad[i];
+        assert_int_equal(login(), KERB_POLICY);
+        assert_op_id(NULL);
     }
 }
 
@@ -466,6 +496,7 @@ int main(void)
         T(login__refuses_what_is_not_sealed_or_unasked),
         T(ticket__refuses_a_reply_for_others),
         T(refusals__have_a_status),
+        T(refusals__name_no_op_id_that_could_act_on_a_terminal_or_is_of_before),
         T(http__silence_ends),
         T(open__refuses_urls_that_cannot_be),
 #undef T
