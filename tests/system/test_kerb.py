@@ -208,7 +208,9 @@ def test_a_login_that_is_not_renewable_says_so(kerb, dora):
 def test_a_login_that_is_over(kerb, dora):
     kerb.login(dora, "--lifetime", "1s")
     time.sleep(1.2)
-    assert "over" in kerb.run("list", status=1).stderr
+    r = kerb.run("list", status=1)
+    assert "the login is over: kerb login" in r.stderr
+    assert re.search(r"\(login\) +over since [-0-9]{10} [:0-9]{8} UTC\n$", r.stdout)
     kerb.run("list", "-s", status=1)
     assert not json.loads(kerb.run("list", "--json", status=1).stdout)["good"]
     assert "kerb login" in kerb.run("ticket", "chat", status=1).stderr
