@@ -191,7 +191,8 @@ static enum rc who(struct kerb *k, const struct kerb_passwd *p, struct passwd *r
     ret->was_logged_in = k->cache.n && slice_eq(name_slice(&ret->user), name_slice(&k->cache.client));
     if (ret->was_logged_in) {
         const struct cache_entry *tgt = &k->cache.entries[0];
-        ret->wish = (struct login_wish){tgt->end - tgt->start, tgt->renew_till != 0};
+        bool is_good = tgt->end > client_now(k);
+        ret->wish = (struct login_wish){is_good ? tgt->end - tgt->start : 0, tgt->renew_till != 0};
     }
     return RC_OK;
 }

@@ -23,6 +23,7 @@
 #define FLUSH_MS         3000 /* at the end, for shares on their way */
 #define CODE_PROTOCOL    4501
 #define CODE_FATAL       4500 /* from here on a new connection would fare no better */
+#define CODE_CUT_OFF     4503
 #define CODE_TOO_BIG     1009
 #define CODE_POLICY      1008
 #define CID_TIME         6 /* bytes of a message's name that tell its time */
@@ -126,34 +127,6 @@ static const char *words_of_code(unsigned code)
     return "the connection was lost";
 }
 
-static void lost(struct kerb_chat *c)
-{
-    unsigned code = ws_close_code(c->ws);
-    char why[400];
-
-    if (ws_error(c->ws)[0])
-        (void)snprintf(why, sizeof why, "no connection to the chat at %s: %s", kerb_url(c->k), ws_error(c->ws));
-    else
-        (void)snprintf(why, sizeof why, "%s", words_of_code(code));
-    bool was_ready = c->is_ready;
-    c->is_ready = false;
-    ws_close(c->ws);
-    c->ws = NULL;
-    if (code == CODE_FATAL && !was_ready && !c->wants_fresh) {
-        c->wants_fresh = true;
-        c->retry_ms = clock_monotonic_ms();
-        return;
-    }
-    if (code == CODE_TOO_BIG || code == CODE_POLICY || code >= CODE_FATAL)
-        over(c, code == CODE_FATAL ? KERB_REFUSED : KERB_UNREACHABLE, why);
-    else if (c->o.stay_lost || !c->was_ready)
-        over(c, KERB_UNREACHABLE, why);
-    c->retry_ms = clock_monotonic_ms() + c->backoff_ms;
-    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
-    if (was_ready && !c->is_over)
-        chat_tell(c, KERB_CHAT_LOST, why);
-}
-
 /* --- tickets --- */
 
 /*
@@ -178,6 +151,48 @@ static enum rc fresh_ticket(struct kerb_chat *c, struct cache_entry *ret)
 {
     TRY(reload(c));
     return client_fresh_ticket(c->k, &c->service, ret);
+}
+
+/* --- a connection that is lost --- */
+
+/* The chat ends a connection in the same way for somebody who was shown the door only: the TGS knows. */
+static void over_because_cut_off(struct kerb_chat *c, const char *why)
+{
+    AUTO(cache_entry_done) struct cache_entry ticket = {0};
+
+    if (fresh_ticket(c, &ticket) != RC_OK && c->k->status == KERB_EXPIRED)
+        over(c, KERB_EXPIRED, kerb_error(c->k));
+    over(c, KERB_UNREACHABLE, why);
+}
+
+static void lost(struct kerb_chat *c)
+{
+    unsigned code = ws_close_code(c->ws);
+    char why[400];
+
+    if (ws_error(c->ws)[0])
+        (void)snprintf(why, sizeof why, "no connection to the chat at %s: %s", kerb_url(c->k), ws_error(c->ws));
+    else
+        (void)snprintf(why, sizeof why, "%s", words_of_code(code));
+    bool was_ready = c->is_ready;
+    c->is_ready = false;
+    ws_close(c->ws);
+    c->ws = NULL;
+    if ((code == CODE_FATAL || code == CODE_CUT_OFF) && !was_ready && !c->wants_fresh) {
+        c->wants_fresh = true;
+        c->retry_ms = clock_monotonic_ms();
+        return;
+    }
+    if (code == CODE_CUT_OFF)
+        over_because_cut_off(c, why);
+    else if (code == CODE_TOO_BIG || code == CODE_POLICY || code >= CODE_FATAL)
+        over(c, code == CODE_FATAL ? KERB_REFUSED : KERB_UNREACHABLE, why);
+    else if (c->o.stay_lost || !c->was_ready)
+        over(c, KERB_UNREACHABLE, why);
+    c->retry_ms = clock_monotonic_ms() + c->backoff_ms;
+    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+    if (was_ready && !c->is_over)
+        chat_tell(c, KERB_CHAT_LOST, why);
 }
 
 /* --- what the server says --- */

@@ -159,6 +159,12 @@ MUST enum rc client_ticket(struct kerb *k, const struct name *service, struct ca
 /* The same, always from the realm: for a service that does not take the one we have. Tells. */
 MUST enum rc client_fresh_ticket(struct kerb *k, const struct name *service, struct cache_entry *ret);
 
+/*
+ * The TGS says that the login is worth nothing, whatever its times: it is over from now on, in the file too. Whose it
+ * is stays known, and the vault's key is kept: a reset of the password must not lose it.
+ */
+void client_end_login(struct kerb *k);
+
 /* The tickets of a login, in place of what was there; takes r->tgt. The file is not written. */
 MUST enum rc client_adopt(struct kerb *k, struct login_result *r);
 

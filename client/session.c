@@ -109,6 +109,21 @@ static enum rc copy_entry(const struct cache_entry *e, struct cache_entry *ret)
     return RC_OK;
 }
 
+void client_end_login(struct kerb *k)
+{
+    struct cache_entry *tgt = &k->cache.entries[0];
+    int64_t now_s = client_now(k);
+
+    if (k->cache.n == 0 || tgt->end <= now_s)
+        return;
+    tgt->end = now_s;
+    tgt->start = tgt->start < now_s ? tgt->start : now_s;
+    while (k->cache.n > 1)
+        cache_drop(&k->cache, name_slice(&k->cache.entries[1].server));
+    if (client_save(k, buf_slice(&tgt->ticket)) != RC_OK)
+        client_trace(k, "   that the login is over could not be kept: %s", kerb_error(k));
+}
+
 static enum rc copy_kept(const struct kerb *k, const struct name *service, struct cache_entry *ret)
 {
     const struct cache_entry *have = cache_find(&k->cache, name_slice(service));

@@ -216,6 +216,32 @@ def test_a_login_that_is_over(kerb, dora):
     assert "kerb login" in kerb.run("ticket", "chat", status=1).stderr
 
 
+def test_a_login_that_an_administrator_ended_is_over_once_a_server_has_said_so(kerb, dora):
+    kerb.login(dora, "--renewable")
+    kerb.run("ticket", "chat")
+    kerb.realm.kerbadm("user", "disable", dora.name)
+    kerb.run("list", "-s")  # only the servers know
+    wait_until(lambda: "this login no longer: kerb login" in kerb.run("ticket", "nosuch", status=1).stderr, 5)
+    kerb.run("list", "-s", status=1)
+    assert "over since" in kerb.run("list", status=1).stdout
+    listed = json.loads(kerb.run("list", "--json", status=1).stdout)
+    assert listed["client"] == dora.name and [t["service"] for t in listed["tickets"]] == ["tgs"]
+    assert "kerb login" in kerb.run("ticket", "chat", status=1).stderr
+    kerb.realm.kerbadm("user", "enable", dora.name)
+    kerb.login(dora)
+    kerb.run("list", "-s")
+    kerb.run("ticket", "chat")
+
+
+def test_a_new_password_for_a_login_that_is_over_gives_a_whole_one(kerb, dora):
+    kerb.login(dora, "--lifetime", "2s")
+    time.sleep(2.2)
+    new = "fresh " + secrets.token_hex(8)
+    kerb.run("passwd", stdin=f"{dora.password}\n{new}\n")
+    tgt = kerb.list()["tickets"][0]
+    assert tgt["end_time"] - tgt["start_time"] > 3600
+
+
 def test_an_unknown_service(kerb, dora):
     kerb.login(dora)
     assert "no such service" in kerb.run("ticket", "nosuch", status=1).stderr

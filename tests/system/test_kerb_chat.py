@@ -572,6 +572,48 @@ def test_a_changed_record_ends_the_connection(people, between):
 
 # --- tickets that end ---
 
+def has_vault(kerb):
+    with open(kerb.cache, encoding="utf-8") as f:
+        return "vault" in json.load(f)
+
+
+def test_a_cut_off_ends_the_chat_and_the_login(people):
+    alice, = people.add(1)
+    t = people.chat(alice)
+    people.realm.kerbadm("user", "disable", alice.user.name)
+    t.expect("the realm takes this login no longer: kerb login")
+    assert t.end()[0] == 1
+    alice.run("list", "-s", status=1)
+    assert has_vault(alice)
+    people.realm.kerbadm("user", "enable", alice.user.name)
+    alice.login(alice.user)
+    alice.run("list", "-s")
+    alice.run("rooms")
+
+
+def test_a_ticket_for_the_chat_that_was_cut_off_ends_the_login(people):
+    alice, = people.add(1)
+    alice.run("rooms")
+    people.realm.kerbadm("user", "disable", alice.user.name)
+    time.sleep(2.5)
+    assert "the realm takes this login no longer: kerb login" in alice.run("rooms", status=1).stderr
+    alice.run("list", "-s", status=1)
+
+
+def test_somebody_who_is_shown_the_door_stays_logged_in(people, between):
+    alice, = people.add(1)
+
+    def kick(data):  # close 4503 behind a record
+        return data + b"\x88\x02" + (4503).to_bytes(2, "big") if data[:1] == b"\x82" else data
+    url = f"http://127.0.0.1:{between(change=kick).port}"
+    t = alice.terminal("chat", "--url", url)
+    t.expect("shown the door")
+    assert t.end()[0] == 1
+    alice.run("list", "-s")
+    alice.run("rooms")
+
+
+
 def test_a_long_chat_renews_its_ticket_on_the_same_connection(many_files, tmp_path):
     brief = config()
     brief["policy"]["sealed_service_lifetime"] = 63

@@ -24,6 +24,7 @@ static struct {
     unsigned stale_cookies; /* refused before one is taken */
     const char *error;      /* a refusal instead of any answer */
     const char *op_id;      /* of refusals; as it stands in JSON */
+    const char *elsewhere;  /* what every service says that is not AS or TGS */
     int status;
     unsigned posts, tgs_posts;
     char last_path[64];
@@ -46,6 +47,7 @@ static inline void server_reset(void)
     server.tgs_label = LABEL_TGS_REPLY;
     server.lifetime = 36000;
     server.op_id = "a1b2";
+    server.elsewhere = "KRB_ERR_MALFORMED";
     assert_ok(key_random(ETYPE_AES128_CBC_HS256, 0, 0, &server_session));
     assert_ok(key_random(ETYPE_AES128_CBC_HS256, 3, 0, &server_tgs_key));
     assert_ok(random_bytes(server_salt, sizeof server_salt));
@@ -248,7 +250,7 @@ static enum rc server_post(void *ctx, const char *url, struct slice body, struct
     else if (strcmp(path, "/tgs") == 0)
         server_tgs(body, ret);
     else
-        server_refuse("KRB_ERR_MALFORMED", 404, ret);
+        server_refuse(server.elsewhere, 404, ret);
     return RC_OK;
 }
 

@@ -177,6 +177,89 @@ static void ticket__that_came_behind_a_logout_is_not_written(void **state)
     assert_int_equal(access(cache_file, F_OK), -1);
 }
 
+static void refuse_all(const char *code)
+{
+    server.error = code;
+    server.status = 401;
+}
+
+static void ticket__refused_as_over_ends_the_login_in_the_file(void **state)
+{
+    struct kerb_ticket t;
+    struct kerb_entry e;
+
+    (void)state;
+    assert_int_equal(login(), KERB_OK);
+    assert_int_equal(kerb_get_ticket(k, "chat", &t), KERB_OK);
+    refuse_all("KRB_AP_ERR_TKT_EXPIRED");
+    assert_int_equal(kerb_get_ticket(k, "mail", &t), KERB_EXPIRED);
+    reopen(NULL);
+    assert_int_equal(kerb_load(k), KERB_OK);
+    assert_string_equal(kerb_client(k), "alice");
+    assert_true(kerb_entry_at(k, 0, &e));
+    assert_true(e.end <= kerb_now(k) && e.start <= e.end);
+    assert_false(kerb_entry_at(k, 1, &e));
+    server.error = NULL;
+    assert_int_equal(kerb_get_ticket(k, "chat", &t), KERB_EXPIRED);
+    assert_int_equal(login(), KERB_OK);
+    assert_int_equal(kerb_get_ticket(k, "chat", &t), KERB_OK);
+}
+
+static void ticket__refused_for_another_reason_leaves_the_login(void **state)
+{
+    static const char *const codes[] = {"KRB_AP_ERR_MODIFIED", "KDC_ERR_S_PRINCIPAL_UNKNOWN", "KDC_ERR_POLICY"};
+    struct kerb_ticket t;
+
+    (void)state;
+    assert_int_equal(login(), KERB_OK);
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        refuse_all(codes[i]);
+        assert_int_not_equal(kerb_get_ticket(k, "chat", &t), KERB_OK);
+        server.error = NULL;
+        reopen(NULL);
+        assert_int_equal(kerb_get_ticket(k, "mail", &t), KERB_OK);
+    }
+}
+
+static void ticket__refused_as_over_leaves_a_login_that_came_meanwhile(void **state)
+{
+    struct kerb *old = k;
+    struct kerb_ticket t;
+
+    (void)state;
+    assert_int_equal(login(), KERB_OK);
+    k = NULL;
+    reopen(NULL); /* another process */
+    assert_int_equal(login(), KERB_OK);
+    refuse_all("KRB_AP_ERR_TKT_EXPIRED");
+    assert_int_equal(kerb_get_ticket(old, "chat", &t), KERB_EXPIRED);
+    kerb_close(old);
+    server.error = NULL;
+    reopen(NULL);
+    assert_int_equal(kerb_get_ticket(k, "chat", &t), KERB_OK);
+}
+
+static void call__with_a_ticket_that_is_not_taken_gets_another_once(void **state)
+{
+    struct kerb_ticket t;
+    char *reply = NULL;
+
+    (void)state;
+    assert_int_equal(login(), KERB_OK);
+    assert_int_equal(kerb_get_ticket(k, "kerb/admin", &t), KERB_OK);
+    server.elsewhere = "KRB_AP_ERR_TKT_EXPIRED";
+    server.posts = 0;
+    assert_int_equal(kerb_call(k, "/as/admin", "kerb/admin", "{}", &reply), KERB_EXPIRED);
+    assert_int_equal(server.posts, 3); /* call, TGS, call */
+    assert_int_equal(server.tgs_posts, 2);
+    assert_int_equal(kerb_get_ticket(k, "mail", &t), KERB_OK); /* the TGS has not said that the login is over */
+    server.elsewhere = "KDC_ERR_POLICY";
+    server.posts = 0;
+    assert_int_equal(kerb_call(k, "/as/admin", "kerb/admin", "{}", &reply), KERB_POLICY);
+    assert_int_equal(server.posts, 1);
+    assert_null(reply);
+}
+
 static void trace__holds_no_secret(void **state)
 {
     AUTO(buf_done) struct buf key_text = {0};
@@ -483,6 +566,10 @@ int main(void)
         T(ticket__is_fetched_once),
         T(ticket__of_a_login_that_is_over_is_refused),
         T(ticket__that_came_behind_a_logout_is_not_written),
+        T(ticket__refused_as_over_ends_the_login_in_the_file),
+        T(ticket__refused_for_another_reason_leaves_the_login),
+        T(ticket__refused_as_over_leaves_a_login_that_came_meanwhile),
+        T(call__with_a_ticket_that_is_not_taken_gets_another_once),
         T(trace__holds_no_secret),
         T(trace__of_a_record_holds_its_type_label_and_size),
         T(login__refuses_few_iterations),
