@@ -140,7 +140,7 @@ static enum rc change_keys(struct kerb *k, struct change *c)
     TRY(name_parse(slice_text(CHANGEPW), &wish.service));
     enum rc rc = client_tgs(k, &wish, &ticket);
     if (rc != RC_OK && k->status == KERB_NO_SERVICE)
-        return client_fail(
+        return client_refuse(
             k, KERB_NO_SERVICE,
             "the realm offers no change of password; its administrator can: kerbadm service add " CHANGEPW);
     TRY(rc);
@@ -191,7 +191,8 @@ static enum rc who(struct kerb *k, const struct kerb_passwd *p, struct passwd *r
     ret->was_logged_in = k->cache.n && slice_eq(name_slice(&ret->user), name_slice(&k->cache.client));
     if (ret->was_logged_in) {
         const struct cache_entry *tgt = &k->cache.entries[0];
-        ret->wish = (struct login_wish){tgt->end - tgt->start, tgt->renew_till != 0};
+        bool is_good = tgt->end > client_now(k);
+        ret->wish = (struct login_wish){is_good ? tgt->end - tgt->start : 0, tgt->renew_till != 0};
     }
     return RC_OK;
 }
@@ -334,12 +335,12 @@ static enum rc registration_refused(struct kerb *k, const struct registration *r
     struct slice code;
 
     if (r->has_code && reply_is_error(reply, "KDC_ERR_PREAUTH_FAILED"))
-        return client_fail(k, KERB_REFUSED,
-                           "the code is not known, was used, is older than an hour, or is for another name");
+        return client_refuse(k, KERB_REFUSED,
+                             "the code is not known, was used, is older than an hour, or is for another name");
     bool has = json_get_text(reply->json, "code", &code) == RC_OK;
     for (size_t i = 0; has && i < ARRAY_LEN(reasons); i++)
         if (slice_eq(code, slice_text(reasons[i].code)))
-            return client_fail(k, KERB_POLICY, "%s", reasons[i].sentence);
+            return client_refuse(k, KERB_POLICY, reasons[i].sentence);
     return client_refused(k, reply);
 }
 

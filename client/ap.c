@@ -145,6 +145,12 @@ static enum rc call_json(struct kerb *k, const char *path, const struct name *se
         return client_fail(k, KERB_BAD_ARGUMENT, "what is asked for is not a JSON object");
     TRY(client_ticket(k, service, &ticket));
     const struct ap_wish wish = {path, &k->cache.client, &ticket, plain_body, (void *)(uintptr_t)json};
+    enum rc rc = client_ap(k, &wish, ret);
+    if (rc == RC_OK || k->status != KERB_EXPIRED)
+        return rc;
+    /* it does not take the ticket that was kept: the realm gives another one, or tells that the login is over */
+    client_begin(k);
+    TRY(client_fresh_ticket(k, service, &ticket));
     return client_ap(k, &wish, ret);
 }
 

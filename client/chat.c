@@ -23,6 +23,7 @@
 #define FLUSH_MS         3000 /* at the end, for shares on their way */
 #define CODE_PROTOCOL    4501
 #define CODE_FATAL       4500 /* from here on a new connection would fare no better */
+#define CODE_CUT_OFF     4503
 #define CODE_TOO_BIG     1009
 #define CODE_POLICY      1008
 #define CID_TIME         6 /* bytes of a message's name that tell its time */
@@ -37,7 +38,8 @@ struct kerb_chat {
     struct kerb_chat_options o;
     struct name service;
     char device[64];
-    struct ws *ws; /* NULL: lost, to be sought at retry_ms */
+    struct ws *ws;             /* NULL: lost, to be sought at retry_ms */
+    struct cache_entry ticket; /* for its login */
     struct chat_session session;
     struct chat_keeper *keeper;
     STAILQ_HEAD(, letter) inbox;
@@ -125,34 +127,6 @@ static const char *words_of_code(unsigned code)
     return "the connection was lost";
 }
 
-static void lost(struct kerb_chat *c)
-{
-    unsigned code = ws_close_code(c->ws);
-    char why[400];
-
-    if (ws_error(c->ws)[0])
-        (void)snprintf(why, sizeof why, "no connection to the chat at %s: %s", kerb_url(c->k), ws_error(c->ws));
-    else
-        (void)snprintf(why, sizeof why, "%s", words_of_code(code));
-    bool was_ready = c->is_ready;
-    c->is_ready = false;
-    ws_close(c->ws);
-    c->ws = NULL;
-    if (code == CODE_FATAL && !was_ready && !c->wants_fresh) {
-        c->wants_fresh = true;
-        c->retry_ms = clock_monotonic_ms();
-        return;
-    }
-    if (code == CODE_TOO_BIG || code == CODE_POLICY || code >= CODE_FATAL)
-        over(c, code == CODE_FATAL ? KERB_REFUSED : KERB_UNREACHABLE, why);
-    else if (c->o.stay_lost || !c->was_ready)
-        over(c, KERB_UNREACHABLE, why);
-    c->retry_ms = clock_monotonic_ms() + c->backoff_ms;
-    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
-    if (was_ready && !c->is_over)
-        chat_tell(c, KERB_CHAT_LOST, why);
-}
-
 /* --- tickets --- */
 
 /*
@@ -173,20 +147,52 @@ static enum rc reload(struct kerb_chat *c)
     return RC_OK;
 }
 
-/* A ticket that was not used before. */
 static enum rc fresh_ticket(struct kerb_chat *c, struct cache_entry *ret)
 {
-    AUTO(cache_entry_done) struct cache_entry e = {0};
-    const struct cache_entry *tgt;
-    struct kerb *k = c->k;
-
     TRY(reload(c));
-    TRY(client_tgt(k, &tgt));
-    const struct tgs_wish wish = {.client = &k->cache.client, .tgt = tgt, .service = c->service};
-    TRY(client_tgs(k, &wish, &e));
-    cache_put(&k->cache, &e);
-    TRY(client_save(k, buf_slice(&k->cache.entries[0].ticket)));
-    return client_ticket(k, &c->service, ret);
+    return client_fresh_ticket(c->k, &c->service, ret);
+}
+
+/* --- a connection that is lost --- */
+
+/* The chat ends a connection in the same way for somebody who was shown the door only: the TGS knows. */
+static void over_because_cut_off(struct kerb_chat *c, const char *why)
+{
+    AUTO(cache_entry_done) struct cache_entry ticket = {0};
+
+    if (fresh_ticket(c, &ticket) != RC_OK && c->k->status == KERB_EXPIRED)
+        over(c, KERB_EXPIRED, kerb_error(c->k));
+    over(c, KERB_UNREACHABLE, why);
+}
+
+static void lost(struct kerb_chat *c)
+{
+    unsigned code = ws_close_code(c->ws);
+    char why[400];
+
+    if (ws_error(c->ws)[0])
+        (void)snprintf(why, sizeof why, "no connection to the chat at %s: %s", kerb_url(c->k), ws_error(c->ws));
+    else
+        (void)snprintf(why, sizeof why, "%s", words_of_code(code));
+    bool was_ready = c->is_ready;
+    c->is_ready = false;
+    ws_close(c->ws);
+    c->ws = NULL;
+    if ((code == CODE_FATAL || code == CODE_CUT_OFF) && !was_ready && !c->wants_fresh) {
+        c->wants_fresh = true;
+        c->retry_ms = clock_monotonic_ms();
+        return;
+    }
+    if (code == CODE_CUT_OFF)
+        over_because_cut_off(c, why);
+    else if (code == CODE_TOO_BIG || code == CODE_POLICY || code >= CODE_FATAL)
+        over(c, code == CODE_FATAL ? KERB_REFUSED : KERB_UNREACHABLE, why);
+    else if (c->o.stay_lost || !c->was_ready)
+        over(c, KERB_UNREACHABLE, why);
+    c->retry_ms = clock_monotonic_ms() + c->backoff_ms;
+    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+    if (was_ready && !c->is_over)
+        chat_tell(c, KERB_CHAT_LOST, why);
 }
 
 /* --- what the server says --- */
@@ -196,7 +202,9 @@ static enum rc send_json(struct kerb_chat *c, struct slice json)
     AUTO(buf_done) struct buf record = {0};
 
     TRY(chat_session_seal(&c->session, json, &record));
-    return ws_send(c->ws, buf_slice(&record), true);
+    TRY(ws_send(c->ws, buf_slice(&record), true));
+    chat_trace_record(c->k, "->", json, record.n);
+    return RC_OK;
 }
 
 static void reauth(struct kerb_chat *c, const json_t *required)
@@ -212,15 +220,10 @@ static void reauth(struct kerb_chat *c, const json_t *required)
 
 static void answer_challenge(struct kerb_chat *c, struct slice frame)
 {
-    AUTO(cache_entry_done) struct cache_entry ticket = {0};
     AUTO(buf_done) struct buf login = {0};
 
-    enum rc rc = client_ticket(c->k, &c->service, &ticket);
-    if (rc != RC_OK) {
-        over(c, c->k->status, kerb_error(c->k));
-        return;
-    }
-    rc = chat_session_login(&c->session, frame, &ticket, c->device, &login);
+    enum rc rc = chat_session_login(&c->session, frame, &c->ticket, c->device, &login);
+    cache_entry_done(&c->ticket); /* a challenge is good for one login */
     if (rc == RC_OK)
         rc = ws_send(c->ws, buf_slice(&login), false);
     if (rc == RC_NOT_US)
@@ -279,6 +282,7 @@ static void record(struct kerb_chat *c, struct slice message)
         distrust(c, "it sends what is no message");
         return;
     }
+    chat_trace_record(c->k, "<-", buf_slice(&text), message.n);
     if (!c->is_ready) {
         if (!slice_eq(type, slice_text("handshake"))) {
             distrust(c, "it does not begin with a handshake");
@@ -373,12 +377,11 @@ static bool drain(struct kerb_chat *c)
 
 static enum rc connect_now(struct kerb_chat *c)
 {
-    AUTO(cache_entry_done) struct cache_entry ticket = {0};
     AUTO(buf_done) struct buf url = {0};
     struct name realm = c->session.realm, client = c->session.client;
 
     /* before the server's clock for the login runs */
-    TRY(c->wants_fresh ? fresh_ticket(c, &ticket) : client_ticket(c->k, &c->service, &ticket));
+    TRY(c->wants_fresh ? fresh_ticket(c, &c->ticket) : client_ticket(c->k, &c->service, &c->ticket));
     if (!client.n) {
         realm = c->k->cache.realm;
         client = c->k->cache.client;
@@ -514,6 +517,7 @@ void kerb_chat_close(struct kerb_chat *c)
     json_done(&c->reply);
     keeper_free(c->keeper);
     chat_session_done(&c->session);
+    cache_entry_done(&c->ticket);
     free(c);
 }
 

@@ -26,6 +26,11 @@ void chat_tell(struct kerb_chat *c, enum kerb_chat_event event, const char *text
 /* Opens a connection inside of another function of the library. Tells. */
 MUST enum rc chat_open(struct kerb *k, const struct kerb_chat_options *options, struct kerb_chat **ret);
 
+/* --- chat_trace.c --- */
+
+/* A record that is sent ("->") or has come ("<-"): json - what lies in it; record_n - bytes of it, sealed. */
+void chat_trace_record(const struct kerb *k, const char *arrow, struct slice json, size_t record_n);
+
 /* --- chat_vault.c --- */
 
 struct chat_keeper; /* shares on their way to the vault */

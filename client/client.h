@@ -59,6 +59,7 @@ struct kerb {
     struct cache cache; /* n 0: nothing loaded */
     enum kerb_status status;
     struct buf error, notice;
+    struct name op_id; /* of the last answer, when it was an error that has one */
 };
 
 /* Keeps the sentence, and the status for client_end(). Always returns a code that is not RC_OK. */
@@ -100,7 +101,14 @@ void reply_done(struct reply *r); /* for AUTO */
 /* Posts a request and reads the JSON of the answer, whatever its status. Tells. */
 MUST enum rc client_post(struct kerb *k, const char *path, struct slice request, struct reply *ret);
 
-/* The sentence for an error of the server's. Always fails. */
+/* 1 to max letters, digits, - and _: may go to a terminal, whoever has written it. */
+bool client_is_word(struct slice s, size_t max);
+
+/*
+ * Tells that a server has refused, and by which decision: the op_id of the last answer ends the sentence. Always fails.
+ * The second one has the sentence for every error.
+ */
+enum rc client_refuse(struct kerb *k, enum kerb_status status, const char *sentence);
 enum rc client_refused(struct kerb *k, const struct reply *r);
 bool reply_is_error(const struct reply *r, const char *code);
 
@@ -147,6 +155,15 @@ unsigned client_kvno(const struct cache_entry *e);
 
 /* A ticket for a service, from the cache or from the realm, which is then kept; ret owns a copy. Tells. */
 MUST enum rc client_ticket(struct kerb *k, const struct name *service, struct cache_entry *ret);
+
+/* The same, always from the realm: for a service that does not take the one we have. Tells. */
+MUST enum rc client_fresh_ticket(struct kerb *k, const struct name *service, struct cache_entry *ret);
+
+/*
+ * The TGS says that the login is worth nothing, whatever its times: it is over from now on, in the file too. Whose it
+ * is stays known, and the vault's key is kept: a reset of the password must not lose it.
+ */
+void client_end_login(struct kerb *k);
 
 /* The tickets of a login, in place of what was there; takes r->tgt. The file is not written. */
 MUST enum rc client_adopt(struct kerb *k, struct login_result *r);

@@ -30,13 +30,22 @@ static int open_chat(struct cmd *c, bool stay_lost, struct kerb_chat **ret)
     return cmd_end(c, kerb_chat_open(c->k, &o, ret));
 }
 
-static json_t *ask(struct kerb_chat *chat, json_t *request)
+static void say_no_room(const char *id)
+{
+    AUTO(buf_done) struct buf shown = {0};
+    (void)cmd_fail(EXIT_FAILURE, "you are in no room %s; 'kerb rooms' lists yours", show(slice_text(id), &shown));
+}
+
+/* room: that it is about; NULL: none. */
+static json_t *ask(struct kerb_chat *chat, const char *room, json_t *request)
 {
     AUTO(buf_done) struct buf why = {0};
     struct name code;
 
     json_t *reply = talk_ask(chat, request, &why, &code);
-    if (!reply)
+    if (!reply && room && strcmp(code.s, "not_found") == 0)
+        say_no_room(room);
+    else if (!reply)
         (void)cmd_fail(EXIT_FAILURE, "%s%s", why.p ? (const char *)why.p : "out of memory",
                        strcmp(code.s, "room_closed") == 0 ? "; 'kerb chat' opens it" : "");
     return reply;
@@ -109,8 +118,9 @@ int cmd_send(struct cmd *c)
         status = open_chat(c, false, &chat);
     if (status != EXIT_SUCCESS)
         return status;
-    reply = ask(chat, json_pack("{s:s, s:s, s:s%}", "type", "new_message", "room", room.s, "message",
-                                (const char *)text.p, text.n));
+    reply = ask(
+        chat, room.s,
+        json_pack("{s:s, s:s, s:s%}", "type", "new_message", "room", room.s, "message", (const char *)text.p, text.n));
     kerb_chat_close(chat);
     if (!reply)
         return EXIT_FAILURE;
@@ -172,7 +182,7 @@ int cmd_rooms(struct cmd *c)
     int status = open_chat(c, true, &chat);
     if (status != EXIT_SUCCESS)
         return status;
-    reply = ask(chat, json_pack("{s:s}", "type", "online"));
+    reply = ask(chat, NULL, json_pack("{s:s}", "type", "online"));
     kerb_chat_close(chat);
     if (!reply)
         return EXIT_FAILURE;
@@ -200,14 +210,14 @@ static const json_t *find_room(const json_t *reply, const char *id)
 /* A closed room is not asked for: that would ask the others for their shares. */
 static json_t *get_history(struct kerb_chat *chat, const char *id)
 {
-    AUTO(json_done) json_t *rooms = ask(chat, json_pack("{s:s}", "type", "online"));
+    AUTO(json_done) json_t *rooms = ask(chat, NULL, json_pack("{s:s}", "type", "online"));
     AUTO(buf_done) struct buf shown = {0};
 
     if (!rooms)
         return NULL;
     const json_t *room = find_room(rooms, id);
     if (!room) {
-        (void)cmd_fail(EXIT_FAILURE, "you are in no room %s; 'kerb rooms' lists yours", show(slice_text(id), &shown));
+        say_no_room(id);
         return NULL;
     }
     if (talk_int(room, "threshold") && !json_is_true(json_object_get(room, "opened"))) {
@@ -215,7 +225,7 @@ static json_t *get_history(struct kerb_chat *chat, const char *id)
                        show(slice_text(id), &shown), show(slice_text(id), &shown));
         return NULL;
     }
-    return ask(chat, json_pack("{s:s, s:s}", "type", "go_room", "room", id));
+    return ask(chat, id, json_pack("{s:s, s:s}", "type", "go_room", "room", id));
 }
 
 static void print_history(const json_t *messages)

@@ -6,13 +6,17 @@
 
 #define COLUMN 16 /* of services */
 
-static void say_until(const struct cmd *c, const char *what, const struct kerb_entry *e)
+static void say_until(const struct cmd *c, const struct kerb_entry *e)
 {
     char until[CLASSIC_TIME_LEN + 1], span[CMD_SPAN];
 
     time_format_classic(e->end, until);
+    if (e->end <= kerb_now(c->k)) {
+        (void)printf("over since %s UTC\n", until);
+        return;
+    }
     cmd_span(e->end - kerb_now(c->k), span);
-    (void)printf("%s until %s UTC (%s)", what, until, span);
+    (void)printf("good until %s UTC (%s)", until, span);
     if (e->renew_till > e->end) {
         time_format_classic(e->renew_till, until);
         (void)printf(", renewable till %s UTC", until);
@@ -26,7 +30,7 @@ static int say_login(struct cmd *c, enum kerb_status status, const char *verb)
 
     if (status == KERB_OK && kerb_entry_at(c->k, 0, &e)) {
         (void)printf("%s %s in %s, ", verb, kerb_client(c->k), kerb_realm(c->k));
-        say_until(c, "good", &e);
+        say_until(c, &e);
     }
     return cmd_end(c, status);
 }
@@ -115,7 +119,7 @@ static void print_table(const struct cmd *c)
     (void)printf("%s in %s at %s\n", kerb_client(c->k), kerb_realm(c->k), kerb_url(c->k));
     for (size_t i = 0; kerb_entry_at(c->k, i, &e); i++) {
         (void)printf("  %-*s ", COLUMN, e.is_tgt ? "(login)" : e.service);
-        say_until(c, e.end > kerb_now(c->k) ? "good" : "over since", &e);
+        say_until(c, &e);
     }
 }
 
@@ -156,7 +160,7 @@ int cmd_ticket(struct cmd *c)
             (void)puts((const char *)out.p);
     } else {
         (void)printf("Ticket for %s, key version %u, ", t.service, t.kvno);
-        say_until(c, "good", &e);
+        say_until(c, &e);
     }
     kerb_ticket_wipe(&t);
     return EXIT_SUCCESS;

@@ -79,7 +79,11 @@ KERB_MUST enum kerb_status kerb_open(const struct kerb_options *options, struct 
 /* Wipes and frees; accepts NULL. The tickets in the file stay. */
 void kerb_close(struct kerb *k);
 
-/* A sentence about the last failure. Never NULL. */
+/*
+ * A sentence about the last failure. Never NULL. When a server has refused, it ends with the number of that decision,
+ * "(op_id RHBJaXwF6pLjBCWG)": with it an administrator finds the reason (kerbadm audit explain), which the server
+ * tells nobody else.
+ */
 const char *kerb_error(const struct kerb *k);
 
 /* After a login or a change of password that went well: what went wrong beside it, a sentence; mostly "". */

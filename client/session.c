@@ -109,14 +109,38 @@ static enum rc copy_entry(const struct cache_entry *e, struct cache_entry *ret)
     return RC_OK;
 }
 
-static enum rc fetch(struct kerb *k, const struct cache_entry *tgt, const struct name *service)
+void client_end_login(struct kerb *k)
+{
+    struct cache_entry *tgt = &k->cache.entries[0];
+    int64_t now_s = client_now(k);
+
+    if (k->cache.n == 0 || tgt->end <= now_s)
+        return;
+    tgt->end = now_s;
+    tgt->start = tgt->start < now_s ? tgt->start : now_s;
+    while (k->cache.n > 1)
+        cache_drop(&k->cache, name_slice(&k->cache.entries[1].server));
+    if (client_save(k, buf_slice(&tgt->ticket)) != RC_OK)
+        client_trace(k, "   that the login is over could not be kept: %s", kerb_error(k));
+}
+
+static enum rc copy_kept(const struct kerb *k, const struct name *service, struct cache_entry *ret)
+{
+    const struct cache_entry *have = cache_find(&k->cache, name_slice(service));
+    return have ? copy_entry(have, ret) : RC_NOT_FOUND;
+}
+
+enum rc client_fresh_ticket(struct kerb *k, const struct name *service, struct cache_entry *ret)
 {
     AUTO(cache_entry_done) struct cache_entry e = {0};
-    const struct tgs_wish wish = {.client = &k->cache.client, .tgt = tgt, .service = *service};
+    const struct cache_entry *tgt;
 
+    TRY(client_tgt(k, &tgt));
+    const struct tgs_wish wish = {.client = &k->cache.client, .tgt = tgt, .service = *service};
     TRY(client_tgs(k, &wish, &e));
     cache_put(&k->cache, &e);
-    return client_save(k, buf_slice(&k->cache.entries[0].ticket));
+    TRY(client_save(k, buf_slice(&tgt->ticket)));
+    return copy_kept(k, service, ret);
 }
 
 enum rc client_ticket(struct kerb *k, const struct name *service, struct cache_entry *ret)
@@ -128,11 +152,9 @@ enum rc client_ticket(struct kerb *k, const struct name *service, struct cache_e
     if (have == tgt)
         return client_fail(k, KERB_BAD_ARGUMENT, "%s is the ticket-granting service itself", service->s);
     if (!have || have->end - CLIENT_MARGIN_S <= client_now(k))
-        TRY(fetch(k, tgt, service));
-    else
-        client_trace(k, "the ticket for %s that is kept is still good: nothing is sent", service->s);
-    have = cache_find(&k->cache, name_slice(service));
-    return have ? copy_entry(have, ret) : RC_NOT_FOUND;
+        return client_fresh_ticket(k, service, ret);
+    client_trace(k, "the ticket for %s that is kept is still good: nothing is sent", service->s);
+    return copy_entry(have, ret);
 }
 
 static void show(const struct kerb *k, const struct cache_entry *e, struct kerb_ticket *ret)

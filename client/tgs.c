@@ -115,6 +115,13 @@ static enum rc take_reply(struct kerb *k, const struct tgs_exchange *x, const st
     return RC_OK;
 }
 
+static enum rc refused(struct kerb *k, const struct reply *r)
+{
+    if (reply_is_error(r, "KRB_AP_ERR_TKT_EXPIRED"))
+        client_end_login(k);
+    return client_refused(k, r);
+}
+
 enum rc client_tgs(struct kerb *k, const struct tgs_wish *wish, struct cache_entry *ret)
 {
     AUTO(exchange_done) struct tgs_exchange x = {.wish = wish};
@@ -124,5 +131,5 @@ enum rc client_tgs(struct kerb *k, const struct tgs_wish *wish, struct cache_ent
     TRY(write_body(k, &x));
     TRY(write_request(k, &x, &request));
     TRY(client_post(k, PATH, buf_slice(&request), &r));
-    return r.is_ok ? take_reply(k, &x, &r, buf_slice(&request), ret) : client_refused(k, &r);
+    return r.is_ok ? take_reply(k, &x, &r, buf_slice(&request), ret) : refused(k, &r);
 }

@@ -26,6 +26,16 @@ enum rc client_distrust(struct kerb *k, const char *why)
     return client_fail(k, KERB_UNTRUSTED, "the answer cannot be trusted, so nothing was done with it: %s", why);
 }
 
+bool client_is_word(struct slice s, size_t max)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = (uint8_t)(s.p[i] | 0x20);
+        if (!(c >= 'a' && c <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '-' && s.p[i] != '_')
+            return false;
+    }
+    return s.n > 0 && s.n <= max;
+}
+
 /* --- requests --- */
 
 static bool is_code(struct slice s)
@@ -36,6 +46,16 @@ static bool is_code(struct slice s)
             return false;
     }
     return s.n > 0 && s.n < CODE_SENTENCE;
+}
+
+/* By it an administrator finds the true reason. */
+static void read_op_id(struct kerb *k, const struct reply *r)
+{
+    struct slice id;
+
+    if (json_get_text(r->json, "op_id", &id) != RC_OK || !client_is_word(id, OP_ID_MAX) ||
+        name_parse(id, &k->op_id) != RC_OK)
+        k->op_id = (struct name){0};
 }
 
 /* An error object has a code; any other answer that is not 200 comes from something between us and the server. */
@@ -55,6 +75,7 @@ static enum rc read_answer(struct kerb *k, const struct answer *a, struct reply 
         return client_fail(k, KERB_UNREACHABLE, "%s: answers %ld, and not as a kerb server: is this the realm's URL?",
                            kerb_url(k), a->status);
     ret->is_ok = a->status == HTTP_OK;
+    read_op_id(k, ret);
     return ret->is_ok ? RC_OK : read_code(k, a, ret);
 }
 
@@ -100,39 +121,26 @@ static const struct {
     {"KRB_ERR_GENERIC",             KERB_SERVER_ERROR, "the server failed; its log tells more"                              },
 };
 
-/* By it an administrator finds the true reason. Letters and digits only: it goes to a terminal. */
-static void write_op_id(const struct reply *r, char *out, size_t size)
-{
-    struct slice id;
-
-    out[0] = 0;
-    if (json_get_text(r->json, "op_id", &id) != RC_OK || id.n == 0 || id.n > OP_ID_MAX)
-        return;
-    for (size_t i = 0; i < id.n; i++) {
-        uint8_t c = (uint8_t)(id.p[i] | 0x20);
-        if (!(c >= 'a' && c <= 'z') && !(id.p[i] >= '0' && id.p[i] <= '9') && id.p[i] != '-' && id.p[i] != '_')
-            return;
-    }
-    (void)snprintf(out, size, " (operation %.*s)", SLICE_FMT(id));
-}
-
 bool reply_is_error(const struct reply *r, const char *code)
 {
     return !r->is_ok && strcmp(r->code.s, code) == 0;
 }
 
+enum rc client_refuse(struct kerb *k, enum kerb_status status, const char *sentence)
+{
+    bool has = k->op_id.n > 0;
+    return client_fail(k, status, "%s%s%s%s", sentence, has ? " (op_id " : "", k->op_id.s, has ? ")" : "");
+}
+
 enum rc client_refused(struct kerb *k, const struct reply *r)
 {
-    char op_id[OP_ID_MAX + 32];
+    char other[sizeof r->code.s + sizeof "the server refuses: "];
 
-    if (reply_is_error(r, "KDC_ERR_PREAUTH_FAILED"))
-        op_id[0] = 0; /* everybody mistypes: no riddles */
-    else
-        write_op_id(r, op_id, sizeof op_id);
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
         if (reply_is_error(r, refusals[i].code))
-            return client_fail(k, refusals[i].status, "%s%s", refusals[i].sentence, op_id);
-    return client_fail(k, KERB_SERVER_ERROR, "the server refuses: %s%s", r->code.s, op_id);
+            return client_refuse(k, refusals[i].status, refusals[i].sentence);
+    (void)snprintf(other, sizeof other, "the server refuses: %s", r->code.s);
+    return client_refuse(k, KERB_SERVER_ERROR, other);
 }
 
 /* --- sealing --- */

@@ -208,10 +208,38 @@ def test_a_login_that_is_not_renewable_says_so(kerb, dora):
 def test_a_login_that_is_over(kerb, dora):
     kerb.login(dora, "--lifetime", "1s")
     time.sleep(1.2)
-    assert "over" in kerb.run("list", status=1).stderr
+    r = kerb.run("list", status=1)
+    assert "the login is over: kerb login" in r.stderr
+    assert re.search(r"\(login\) +over since [-0-9]{10} [:0-9]{8} UTC\n$", r.stdout)
     kerb.run("list", "-s", status=1)
     assert not json.loads(kerb.run("list", "--json", status=1).stdout)["good"]
     assert "kerb login" in kerb.run("ticket", "chat", status=1).stderr
+
+
+def test_a_login_that_an_administrator_ended_is_over_once_a_server_has_said_so(kerb, dora):
+    kerb.login(dora, "--renewable")
+    kerb.run("ticket", "chat")
+    kerb.realm.kerbadm("user", "disable", dora.name)
+    kerb.run("list", "-s")  # only the servers know
+    wait_until(lambda: "this login no longer: kerb login" in kerb.run("ticket", "nosuch", status=1).stderr, 5)
+    kerb.run("list", "-s", status=1)
+    assert "over since" in kerb.run("list", status=1).stdout
+    listed = json.loads(kerb.run("list", "--json", status=1).stdout)
+    assert listed["client"] == dora.name and [t["service"] for t in listed["tickets"]] == ["tgs"]
+    assert "kerb login" in kerb.run("ticket", "chat", status=1).stderr
+    kerb.realm.kerbadm("user", "enable", dora.name)
+    kerb.login(dora)
+    kerb.run("list", "-s")
+    kerb.run("ticket", "chat")
+
+
+def test_a_new_password_for_a_login_that_is_over_gives_a_whole_one(kerb, dora):
+    kerb.login(dora, "--lifetime", "2s")
+    time.sleep(2.2)
+    new = "fresh " + secrets.token_hex(8)
+    kerb.run("passwd", stdin=f"{dora.password}\n{new}\n")
+    tgt = kerb.list()["tickets"][0]
+    assert tgt["end_time"] - tgt["start_time"] > 3600
 
 
 def test_an_unknown_service(kerb, dora):
@@ -223,6 +251,24 @@ def test_an_unknown_user_reads_like_a_wrong_password(kerb, dora):
     wrong = kerb.run("login", dora.name, stdin="wrong\n", status=1)
     unknown = kerb.run("login", "nobody" + secrets.token_hex(4), stdin="wrong\n", status=1)
     assert "wrong name or password" in wrong.stderr and "wrong name or password" in unknown.stderr
+
+
+def op_id_of(r):
+    return re.fullmatch(r"kerb: .* \(op_id ([0-9a-zA-Z_-]+)\)\n", r.stderr)[1]
+
+
+def test_what_is_refused_can_be_explained_by_its_op_id(kerb, dora):
+    nobody = "nobody" + secrets.token_hex(4)
+    wrong = kerb.run("login", dora.name, stdin="wrong\n", status=1)
+    unknown = kerb.run("login", nobody, stdin="wrong\n", status=1)
+    code = kerb.run("register", nobody, "--code", "0" * 26, stdin="a few words of mine\n", status=1)
+    kerb.login(dora)
+    service = kerb.run("ticket", "nosuch", status=1)
+    assert wrong.stderr.replace(op_id_of(wrong), "") == unknown.stderr.replace(op_id_of(unknown), "")
+    for r, daemon, why in ((wrong, "as", "The password was wrong"), (unknown, "as", "There is no user of this name"),
+                           (code, "as", "code"), (service, "tgs", "service")):
+        kerb.realm.wait_audit(daemon, op_id=op_id_of(r))
+        assert why in kerb.realm.kerbadm("audit", "explain", "--", op_id_of(r)).stdout
 
 
 # --- where the realm is ---

@@ -325,8 +325,8 @@ def test_scripts_fail_with_a_sentence(people):
     sealed_room(people, alice, bob, name=shut)
     assert "closed" in alice.run("send", shut, "x", status=1).stderr
     assert f"'kerb chat {shut}'" in alice.run("history", shut, status=1).stderr
-    assert "not a member" in alice.run("send", "nowhere", "x", status=1).stderr
-    assert "you are in no room nowhere" in alice.run("history", "nowhere", status=1).stderr
+    for words in (("send", "nowhere", "x"), ("history", "nowhere")):
+        assert alice.run(*words, status=1).stderr == "kerb: you are in no room nowhere; 'kerb rooms' lists yours\n"
     assert "no text" in alice.run("send", shut, "", status=2).stderr
     alice.run("send", status=2)
     alice.run("rooms", "more", status=2)
@@ -384,6 +384,65 @@ def test_the_line_being_typed_survives_what_comes(people):
     t.expect("half of a sentence")
     wait_until(lambda: [m["text"] for m in json.loads(bob.run("history", plain, "--json").stdout)] ==
                ["interrupted", "half of a sentence"])
+
+
+# --- trace ---
+
+def records(trace):
+    """(arrow, type, whether it has a label) of each record; every such line has a size."""
+    lines = [x for x in trace.splitlines() if " record: " in x]
+    found = [re.fullmatch(r"(->|<-) record: (\w+)(, id k\d+)?, (\d+) bytes", x) for x in lines]
+    assert all(found), lines
+    assert all(int(m[4]) > 50 for m in found), lines
+    return [(m[1], m[2], bool(m[3])) for m in found]
+
+
+def assert_no_secret(text, *secret):
+    for s in secret:
+        assert s not in text
+    assert not re.search(r"[0-9]-[0-9a-f]{16}", text), "a share"
+    assert not re.search(r"[A-Za-z0-9_-]{40,}", text), "something long that nobody can read"
+
+
+def test_trace_shows_what_is_said_and_not_its_content(people):
+    plain = room("plain")
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name=plain)
+    sent = alice.run("trace", "send", plain, "the moon is full").stderr
+    assert ("<-", "handshake", False) in records(sent)
+    assert records(sent).index(("->", "new_message", True)) < records(sent).index(("<-", "ack", True))
+    assert "moon" not in sent
+    read = bob.run("trace", "history", plain)
+    assert {("->", "online", True), ("->", "go_room", True), ("<-", "room_messages", True)} <= set(records(read.stderr))
+    assert "moon" in read.stdout and "moon" not in read.stderr
+    assert_no_secret(sent + read.stderr, alice.user.password, bob.user.password)
+
+
+def test_trace_shows_no_share_and_nothing_of_the_vault(people):
+    board = room("board")
+    alice, bob = people.add(2)
+    r = alice.run("trace", "chat", stdin=f"/new {board} 1 {bob.user.name}\n/open {board}\nthe moon is full\n")
+    assert f"{board} is open" in r.stdout and "the moon is full" in r.stdout
+    assert {("->", "new_room", True), ("<-", "new_room", True), ("->", "save_data", True), ("->", "go_room", True),
+            ("->", "new_message", True), ("<-", "new_message", False)} <= set(records(r.stderr))
+    changed = "a much longer password " + alice.user.password[-8:]
+    people.realm.remember("password", changed)
+    p = alice.run("trace", "passwd", stdin=f"{alice.user.password}\n{changed}\n")
+    assert {("->", "save_data", True), ("<-", "ack", True)} <= set(records(p.stderr))
+    alice.run("logout")
+    v = alice.run("trace", "login", alice.user.name, stdin=f"{changed}\n")
+    assert {("->", "get_data", True), ("<-", "data", True)} <= set(records(v.stderr))
+    assert_no_secret(r.stderr + p.stderr + v.stderr, "moon", alice.user.password, changed, '"')
+
+
+def test_trace_shows_a_ticket_once_for_a_connection(people):
+    alice, = people.add(1)
+    alice.run("logout")
+    alice.login(alice.user)
+    first, again = (alice.run("trace", "rooms").stderr for _ in range(2))
+    kept = "the ticket for chat that is kept is still good: nothing is sent"
+    assert first.count("/tgs,") == 1 and kept not in first
+    assert again.count("/tgs,") == 0 and again.count(kept) == 1
 
 
 # --- the way between ---
@@ -512,6 +571,48 @@ def test_a_changed_record_ends_the_connection(people, between):
 
 
 # --- tickets that end ---
+
+def has_vault(kerb):
+    with open(kerb.cache, encoding="utf-8") as f:
+        return "vault" in json.load(f)
+
+
+def test_a_cut_off_ends_the_chat_and_the_login(people):
+    alice, = people.add(1)
+    t = people.chat(alice)
+    people.realm.kerbadm("user", "disable", alice.user.name)
+    t.expect("the realm takes this login no longer: kerb login")
+    assert t.end()[0] == 1
+    alice.run("list", "-s", status=1)
+    assert has_vault(alice)
+    people.realm.kerbadm("user", "enable", alice.user.name)
+    alice.login(alice.user)
+    alice.run("list", "-s")
+    alice.run("rooms")
+
+
+def test_a_ticket_for_the_chat_that_was_cut_off_ends_the_login(people):
+    alice, = people.add(1)
+    alice.run("rooms")
+    people.realm.kerbadm("user", "disable", alice.user.name)
+    time.sleep(2.5)
+    assert "the realm takes this login no longer: kerb login" in alice.run("rooms", status=1).stderr
+    alice.run("list", "-s", status=1)
+
+
+def test_somebody_who_is_shown_the_door_stays_logged_in(people, between):
+    alice, = people.add(1)
+
+    def kick(data):  # close 4503 behind a record
+        return data + b"\x88\x02" + (4503).to_bytes(2, "big") if data[:1] == b"\x82" else data
+    url = f"http://127.0.0.1:{between(change=kick).port}"
+    t = alice.terminal("chat", "--url", url)
+    t.expect("shown the door")
+    assert t.end()[0] == 1
+    alice.run("list", "-s")
+    alice.run("rooms")
+
+
 
 def test_a_long_chat_renews_its_ticket_on_the_same_connection(many_files, tmp_path):
     brief = config()

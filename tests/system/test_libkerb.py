@@ -69,7 +69,8 @@ def test_the_example_logs_in(installed, lib_realm, tmp_path, kind):
     r = run(program, url, user.name, input=user.password + "\n", env=env)
     assert f"logged in as {user.name} in TEST.REALM" in r.stdout
     assert re.search(r"ticket for chat: \d+ letters, good for 3\d\d\d s", r.stdout)
-    assert "wrong name or password (REFUSED)" in run(program, url, user.name, input="wrong\n", env=env, status=1).stderr
+    wrong = run(program, url, user.name, input="wrong\n", env=env, status=1).stderr
+    assert re.search(r"wrong name or password \(op_id [0-9a-zA-Z_-]{16}\) \(REFUSED\)", wrong)
 
 
 def test_the_shared_library_shows_its_headers_and_nothing_else(installed):

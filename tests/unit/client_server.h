@@ -23,6 +23,8 @@ static struct {
     long long lifetime, renew_till;
     unsigned stale_cookies; /* refused before one is taken */
     const char *error;      /* a refusal instead of any answer */
+    const char *op_id;      /* of refusals; as it stands in JSON */
+    const char *elsewhere;  /* what every service says that is not AS or TGS */
     int status;
     unsigned posts, tgs_posts;
     char last_path[64];
@@ -44,6 +46,8 @@ static inline void server_reset(void)
     server.as_label = LABEL_AS_REPLY;
     server.tgs_label = LABEL_TGS_REPLY;
     server.lifetime = 36000;
+    server.op_id = "a1b2";
+    server.elsewhere = "KRB_ERR_MALFORMED";
     assert_ok(key_random(ETYPE_AES128_CBC_HS256, 0, 0, &server_session));
     assert_ok(key_random(ETYPE_AES128_CBC_HS256, 3, 0, &server_tgs_key));
     assert_ok(random_bytes(server_salt, sizeof server_salt));
@@ -155,7 +159,8 @@ static inline void server_as_reply(struct slice request, const json_t *body, str
 static inline void server_refuse(const char *code, int status, struct answer *ret)
 {
     ret->status = status;
-    assert_ok(buf_printf(&ret->body, "{\"error\":\"%s\",\"message\":\"\\u001b[2J\",\"op_id\":\"a1b2\"}", code));
+    assert_ok(
+        buf_printf(&ret->body, "{\"error\":\"%s\",\"message\":\"\\u001b[2J\",\"op_id\":\"%s\"}", code, server.op_id));
 }
 
 /* The proof must open under the user's key, bound to body and cookie. */
@@ -245,7 +250,7 @@ static enum rc server_post(void *ctx, const char *url, struct slice body, struct
     else if (strcmp(path, "/tgs") == 0)
         server_tgs(body, ret);
     else
-        server_refuse("KRB_ERR_MALFORMED", 404, ret);
+        server_refuse(server.elsewhere, 404, ret);
     return RC_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/chat.h"
 #include "tests/unit/client_server.h"
 #include "tests/unit/tempdir.h"
 
@@ -176,6 +177,89 @@ static void ticket__that_came_behind_a_logout_is_not_written(void **state)
     assert_int_equal(access(cache_file, F_OK), -1);
 }
 
+static void refuse_all(const char *code)
+{
+    server.error = code;
+    server.status = 401;
+}
+
+static void ticket__refused_as_over_ends_the_login_in_the_file(void **state)
+{
+    struct kerb_ticket t;
+    struct kerb_entry e;
+
+    (void)state;
+    assert_int_equal(login(), KERB_OK);
+    assert_int_equal(kerb_get_ticket(k, "chat", &t), KERB_OK);
+    refuse_all("KRB_AP_ERR_TKT_EXPIRED");
+    assert_int_equal(kerb_get_ticket(k, "mail", &t), KERB_EXPIRED);
+    reopen(NULL);
+    assert_int_equal(kerb_load(k), KERB_OK);
+    assert_string_equal(kerb_client(k), "alice");
+    assert_true(kerb_entry_at(k, 0, &e));
+    assert_true(e.end <= kerb_now(k) && e.start <= e.end);
+    assert_false(kerb_entry_at(k, 1, &e));
+    server.error = NULL;
+    assert_int_equal(kerb_get_ticket(k, "chat", &t), KERB_EXPIRED);
+    assert_int_equal(login(), KERB_OK);
+    assert_int_equal(kerb_get_ticket(k, "chat", &t), KERB_OK);
+}
+
+static void ticket__refused_for_another_reason_leaves_the_login(void **state)
+{
+    static const char *const codes[] = {"KRB_AP_ERR_MODIFIED", "KDC_ERR_S_PRINCIPAL_UNKNOWN", "KDC_ERR_POLICY"};
+    struct kerb_ticket t;
+
+    (void)state;
+    assert_int_equal(login(), KERB_OK);
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        refuse_all(codes[i]);
+        assert_int_not_equal(kerb_get_ticket(k, "chat", &t), KERB_OK);
+        server.error = NULL;
+        reopen(NULL);
+        assert_int_equal(kerb_get_ticket(k, "mail", &t), KERB_OK);
+    }
+}
+
+static void ticket__refused_as_over_leaves_a_login_that_came_meanwhile(void **state)
+{
+    struct kerb *old = k;
+    struct kerb_ticket t;
+
+    (void)state;
+    assert_int_equal(login(), KERB_OK);
+    k = NULL;
+    reopen(NULL); /* another process */
+    assert_int_equal(login(), KERB_OK);
+    refuse_all("KRB_AP_ERR_TKT_EXPIRED");
+    assert_int_equal(kerb_get_ticket(old, "chat", &t), KERB_EXPIRED);
+    kerb_close(old);
+    server.error = NULL;
+    reopen(NULL);
+    assert_int_equal(kerb_get_ticket(k, "chat", &t), KERB_OK);
+}
+
+static void call__with_a_ticket_that_is_not_taken_gets_another_once(void **state)
+{
+    struct kerb_ticket t;
+    char *reply = NULL;
+
+    (void)state;
+    assert_int_equal(login(), KERB_OK);
+    assert_int_equal(kerb_get_ticket(k, "kerb/admin", &t), KERB_OK);
+    server.elsewhere = "KRB_AP_ERR_TKT_EXPIRED";
+    server.posts = 0;
+    assert_int_equal(kerb_call(k, "/as/admin", "kerb/admin", "{}", &reply), KERB_EXPIRED);
+    assert_int_equal(server.posts, 3); /* call, TGS, call */
+    assert_int_equal(server.tgs_posts, 2);
+    assert_int_equal(kerb_get_ticket(k, "mail", &t), KERB_OK); /* the TGS has not said that the login is over */
+    server.elsewhere = "KDC_ERR_POLICY";
+    server.posts = 0;
+    assert_int_equal(kerb_call(k, "/as/admin", "kerb/admin", "{}", &reply), KERB_POLICY);
+    assert_int_equal(server.posts, 1);
+    assert_null(reply);
+}
+
 static void trace__holds_no_secret(void **state)
 {
     AUTO(buf_done) struct buf key_text = {0};
@@ -191,6 +275,23 @@ static void trace__holds_no_secret(void **state)
     assert_null(strstr(text, b64(key_slice(&server_session), &key_text)));
     t.text[20] = 0;
     assert_null(strstr(text, t.text));
+}
+
+static void assert_record_is_traced_as(const char *json, const char *line)
+{
+    buf_reset(&traced);
+    chat_trace_record(k, "<-", slice_text(json), 288);
+    assert_string_equal(buf_cstr(&traced), line);
+}
+
+static void trace__of_a_record_holds_its_type_label_and_size(void **state)
+{
+    (void)state;
+    assert_record_is_traced_as("{\"type\":\"ack\",\"id\":\"k7\",\"room\":\"board\"}",
+                               "<- record: ack, id k7, 288 bytes\n");
+    assert_record_is_traced_as("{\"type\":\"online\"}", "<- record: online, 288 bytes\n");
+    assert_record_is_traced_as("{\"type\":\"\\u001b[2J\",\"id\":\"a\\nb\"}", "<- record: ?, 288 bytes\n");
+    assert_record_is_traced_as("{\"type\":[\"x\"],\"id\":7}", "<- record: ?, 288 bytes\n");
 }
 
 /* --- downgrade --- */
@@ -361,6 +462,17 @@ static void ticket__refuses_a_reply_for_others(void **state)
 
 /* --- refusals --- */
 
+/* What the sentence ends with; NULL: it names none. */
+static void assert_op_id(const char *end)
+{
+    const char *text = kerb_error(k);
+
+    if (end)
+        assert_string_equal(text + strlen(text) - strlen(end), end);
+    else
+        assert_null(strstr(text, "op_id"));
+}
+
 static void refusals__have_a_status(void **state)
 {
     static const struct {
@@ -385,6 +497,25 @@ static void refusals__have_a_status(void **state)
         server.status = rows[i].status;
         assert_int_equal(login(), rows[i].expected);
         assert_null(strchr(kerb_error(k), 0x1B));
+        assert_op_id(rows[i].expected != KERB_UNREACHABLE ? " (op_id a1b2)" : NULL);
+    }
+}
+
+static void refusals__name_no_op_id_that_could_act_on_a_terminal_or_is_of_before(void **state)
+{
+    static const char *const bad[] = {"", "a b", "\\u001b[2J", "a)",
+                                      "0123456789012345678901234567890123456789012345678901234567890123x"};
+
+    (void)state;
+    server.error = "KDC_ERR_POLICY";
+    server.status = 403;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        server.op_id = "a1b2";
+        assert_int_equal(login(), KERB_POLICY);
+        assert_op_id(" (op_id a1b2)");
+        server.op_id = bad[i];
+        assert_int_equal(login(), KERB_POLICY);
+        assert_op_id(NULL);
     }
 }
 
@@ -435,7 +566,12 @@ int main(void)
         T(ticket__is_fetched_once),
         T(ticket__of_a_login_that_is_over_is_refused),
         T(ticket__that_came_behind_a_logout_is_not_written),
+        T(ticket__refused_as_over_ends_the_login_in_the_file),
+        T(ticket__refused_for_another_reason_leaves_the_login),
+        T(ticket__refused_as_over_leaves_a_login_that_came_meanwhile),
+        T(call__with_a_ticket_that_is_not_taken_gets_another_once),
         T(trace__holds_no_secret),
+        T(trace__of_a_record_holds_its_type_label_and_size),
         T(login__refuses_few_iterations),
         T(login__refuses_many_iterations),
         T(login__finds_an_edited_offer),
@@ -447,6 +583,7 @@ int main(void)
         T(login__refuses_what_is_not_sealed_or_unasked),
         T(ticket__refuses_a_reply_for_others),
         T(refusals__have_a_status),
+        T(refusals__name_no_op_id_that_could_act_on_a_terminal_or_is_of_before),
         T(http__silence_ends),
         T(open__refuses_urls_that_cannot_be),
 #undef T
