@@ -51,6 +51,7 @@ struct kerb_chat {
     enum kerb_status over; /* ... because */
     char why[512];         /* ... in words */
     int64_t retry_ms;      /* monotonic */
+    int64_t return_ms;     /* after how long the server that ends wants us back; 0: it has not said */
     unsigned backoff_ms;
     uint64_t last_id;
     uint64_t awaited; /* the reply that chat_call waits for; 0: none */
@@ -189,7 +190,8 @@ static void lost(struct kerb_chat *c)
         over(c, code == CODE_FATAL ? KERB_REFUSED : KERB_UNREACHABLE, why);
     else if (c->o.stay_lost || !c->was_ready)
         over(c, KERB_UNREACHABLE, why);
-    c->retry_ms = clock_monotonic_ms() + c->backoff_ms;
+    c->retry_ms = clock_monotonic_ms() + (c->return_ms ? c->return_ms : c->backoff_ms);
+    c->return_ms = 0;
     c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
     if (was_ready && !c->is_over)
         chat_tell(c, KERB_CHAT_LOST, why);
@@ -335,12 +337,23 @@ static void hand_out(struct kerb_chat *c, json_t *j)
     str_done(&text);
 }
 
+/* A server that asks for too long is asked sooner. */
+static void take_restart(struct kerb_chat *c, const json_t *j)
+{
+    int64_t ms;
+
+    if (json_get_int(j, "retry_after_ms", &ms) == RC_OK && ms > 0)
+        c->return_ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+}
+
 static void deliver(struct kerb_chat *c, json_t *j)
 {
     const char *type = json_string_value(json_object_get(j, "type"));
     uint64_t id = id_of(j);
 
-    if (strcmp(type, "reauth_required") == 0) {
+    if (strcmp(type, "restart") == 0) {
+        take_restart(c, j);
+    } else if (strcmp(type, "reauth_required") == 0) {
         reauth(c, j);
     } else if (strcmp(type, "handshake") == 0) {
         keeper_login(c, c->keeper);

@@ -179,5 +179,7 @@ void op_id_make(char out[OP_ID_LEN + 1])
         memset(id, 0, sizeof id);
     if (base64url_encode(SLICE(id), &text) != RC_OK)
         memset(out, 'A', OP_ID_LEN);
+    if (out[0] == '-' || out[0] == '_') /* it is given to commands as a word */
+        out[0] = (char)('a' + id[OP_ID_LEN / 4 * 3 - 1] % 26);
     out[OP_ID_LEN] = 0;
 }

@@ -268,7 +268,7 @@ def test_what_is_refused_can_be_explained_by_its_op_id(kerb, dora):
     for r, daemon, why in ((wrong, "as", "The password was wrong"), (unknown, "as", "There is no user of this name"),
                            (code, "as", "code"), (service, "tgs", "service")):
         kerb.realm.wait_audit(daemon, op_id=op_id_of(r))
-        assert why in kerb.realm.kerbadm("audit", "explain", "--", op_id_of(r)).stdout
+        assert why in kerb.realm.kerbadm("audit", "explain", op_id_of(r)).stdout
 
 
 # --- where the realm is ---

@@ -263,6 +263,10 @@ static void op_id__is_fresh_each_time(void **state)
     op_id_make(b);
     assert_int_equal(strlen(a), OP_ID_LEN);
     assert_string_not_equal(a, b);
+    for (int n = 0; n < 2000; n++) { /* a word for commands, never an option */
+        op_id_make(a);
+        assert_true(a[0] != '-' && a[0] != '_');
+    }
 }
 
 int main(void)
