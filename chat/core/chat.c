@@ -11,6 +11,7 @@ static void (*const commands[CMD_COUNT])(const struct call *c) = {
     [CMD_ONLINE] = cmd_online,       [CMD_NEW_ROOM] = cmd_new_room,       [CMD_GO_ROOM] = cmd_go_room,
     [CMD_SECRET] = cmd_secret,       [CMD_NEW_MESSAGE] = cmd_new_message, [CMD_DELETE_CHAT] = cmd_delete_chat,
     [CMD_SAVE_DATA] = cmd_save_data, [CMD_GET_DATA] = cmd_get_data,       [CMD_GET_HISTORY] = cmd_get_history,
+    [CMD_MARK_READ] = cmd_mark_read, [CMD_TYPING] = cmd_typing,
 };
 
 static void done_add_user(struct chat *chat, struct chat_job *job)
@@ -26,7 +27,7 @@ static void (*const done[])(struct chat *chat, struct chat_job *job) = {
     [JOB_SAVE_DATA] = done_save_data,       [JOB_HEARD] = done_heard,
     [JOB_RAISE_EPOCH] = done_raise_epoch,   [JOB_LOAD_DATA] = done_load_data,
     [JOB_LOAD_SHARES] = done_load_shares,   [JOB_LOAD_HISTORY] = done_load_history,
-    [JOB_FIND_MESSAGE] = done_find_message,
+    [JOB_FIND_MESSAGE] = done_find_message, [JOB_MARK_READ] = done_mark_read,
 };
 
 enum rc chat_new(const struct chat_env *env, struct chat **ret)
@@ -123,6 +124,7 @@ static void logged_in(struct chat *chat, struct chat_conn *conn, const struct ch
     set_ticket_end(chat, conn, login->ticket_end_s);
     struct chat_push *push = push_new(chat, PUSH_HANDSHAKE);
     push->user = user;
+    push->extensions = conn->extensions;
     push->authenticator_s = login->authenticator_s;
     push->history_id = conn->extensions ? chat->history_id : NULL;
     push->label = arena_copy(&chat->arena, label_for(conn, login->label));

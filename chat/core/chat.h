@@ -28,6 +28,7 @@
 #define CHAT_ONLINE_PER_CONN_MS 2    /* ... and as many ms per connection there is, when that is more (N/500 s) */
 #define CHAT_ONLINE_AGAIN_MS    5000 /* one more `online` this long after the last change */
 
+#define CHAT_TYPING_MS          1000 /* least time between two `typing` of a connection that are passed on */
 #define CHAT_RETURN_MS          1000 /* after a restart clients come back over this time ... */
 #define CHAT_RETURN_PER_CONN_MS 2    /* ... and as many ms more for each connection */
 
@@ -129,6 +130,8 @@ enum chat_push_kind {
     PUSH_REAUTH_OK,
     PUSH_NOTICE,
     PUSH_RESTART,
+    PUSH_READ,
+    PUSH_TYPING,
 };
 
 struct chat_shown_message {
@@ -145,14 +148,16 @@ struct chat_push {
     struct slice label;        /* of the request that this is the final reply to; empty: none */
     enum chat_command request; /* ERROR, ACK: what it answers; DATA: get_data, should it become an error */
 
-    const struct chat *chat;      /* HANDSHAKE, ONLINE: who is online */
-    const struct chat_user *user; /* HANDSHAKE, ONLINE: whose rooms */
-    int64_t authenticator_s;      /* HANDSHAKE */
-    const uint8_t *history_id;    /* HANDSHAKE: ID_LEN bytes; NULL: not told */
-    const struct chat_room *room; /* NEW_MESSAGE, NEW_ROOM, GET_SECRET, ROOM_MESSAGES, CLOSE_ROOM; ACK: or NULL */
-    struct slice share;           /* NEW_ROOM */
-    struct slice asked_by;        /* GET_SECRET */
-    const char *reason;           /* CLOSE_ROOM: "quorum_lost", "deleted" */
+    const struct chat *chat;                   /* HANDSHAKE, ONLINE: who is online */
+    const struct chat_user *user;              /* HANDSHAKE, ONLINE: whose rooms */
+    bool extensions;                           /* HANDSHAKE, ONLINE: with what is additive */
+    uint64_t seq;                              /* READ */
+    int64_t authenticator_s;                   /* HANDSHAKE */
+    const uint8_t *history_id;                 /* HANDSHAKE: ID_LEN bytes; NULL: not told */
+    const struct chat_room *room;              /* what it is about; ACK: or NULL */
+    struct slice share;                        /* NEW_ROOM */
+    struct slice asked_by;                     /* GET_SECRET; TYPING: who */
+    const char *reason;                        /* CLOSE_ROOM: "quorum_lost", "deleted" */
     const struct chat_shown_message *messages; /* NEW_MESSAGE: one; ROOM_MESSAGES: oldest first; ACK: one or none */
     size_t messages_n;
     bool more;                     /* ROOM_MESSAGES: there are older ones */
@@ -219,6 +224,7 @@ struct chat_restore_member {
     uint16_t number;
     uint8_t commitment[SHA256_LEN];
     bool pending; /* his share was never delivered */
+    uint64_t read;
 };
 
 struct chat_restore_room {

@@ -179,6 +179,11 @@ void history_ask(struct chat *chat, struct chat_room *room, const struct chat_co
 void cmd_get_history(const struct call *c);
 void done_load_history(struct chat *chat, struct chat_job *job);
 
+/* marks.c */
+void cmd_mark_read(const struct call *c);
+void cmd_typing(const struct call *c);
+void done_mark_read(struct chat *chat, struct chat_job *job);
+
 /* data.c */
 void cmd_save_data(const struct call *c);
 void cmd_get_data(const struct call *c);

@@ -22,6 +22,7 @@ enum chat_job_kind {
     JOB_DELETE_ROOM,  /* the room and all that belongs to it */
     JOB_DROP_SHARE,   /* who has received his share of room: the pending row is erased from the file */
     JOB_SAVE_DATA,    /* who's value under key; rc LIMIT when he has no room left */
+    JOB_MARK_READ,    /* who has read room up to from_seq; a lower one than before changes nothing */
     JOB_RAISE_EPOCH,  /* who's tickets below epoch are worth nothing */
     JOB_HEARD,        /* the feed was heard up to feed_seq; a number below the last one is taken, too */
     JOB_LOAD_DATA,    /* who's value under key, or all of them */
@@ -84,9 +85,9 @@ struct chat_job {
     uint64_t feed_seq;
     uint64_t data_max;   /* SAVE_DATA: bytes that `who` may have stored, keys included */
     enum chat_side side; /* LOAD_HISTORY: of from_seq */
-    uint64_t from_seq;
-    uint32_t rows_max;  /* LOAD_HISTORY */
-    uint64_t bytes_max; /* LOAD_HISTORY: of sealed text */
+    uint64_t from_seq;   /* LOAD_HISTORY, MARK_READ */
+    uint32_t rows_max;   /* LOAD_HISTORY */
+    uint64_t bytes_max;  /* LOAD_HISTORY: of sealed text */
 
     /* results */
     enum rc rc;

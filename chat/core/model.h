@@ -31,6 +31,7 @@ struct chat_conn {
     uint64_t online_version; /* what it told */
     uint64_t since_ping;     /* the chat's last ping when this connection logged in */
     uint64_t shares_ping;    /* the ping behind the shares that waited for its login; 0: they were not sent to it */
+    int64_t typed_ms;        /* when he was last seen typing; monotonic, 0: never */
     uint64_t errors_n;       /* frames refused */
     int64_t *errors_ms;      /* when: the last CHAT_ERRORS_MAX of them, in a ring; NULL: none yet */
 };
@@ -62,6 +63,7 @@ struct chat_member {
     struct chat_room *room;
     uint16_t number;
     uint8_t commitment[SHA256_LEN];
+    uint64_t read;             /* the last message that he has read, as he says */
     bool pending;              /* his share was never seen to arrive */
     bool presenter;            /* has presented his share since he is online */
     bool leaving;              /* no member any more for his requests; the store is being told */

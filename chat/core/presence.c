@@ -78,7 +78,8 @@ int64_t presence_deadline(const struct chat *chat)
 
 void chat_online_push(const struct chat *chat, const struct chat_conn *conn, int64_t time_s, struct chat_push *ret)
 {
-    *ret = (struct chat_push){.kind = PUSH_ONLINE, .time_s = time_s, .chat = chat, .user = conn->user};
+    *ret = (struct chat_push){
+        .kind = PUSH_ONLINE, .time_s = time_s, .chat = chat, .user = conn->user, .extensions = conn->extensions};
 }
 
 void cmd_online(const struct call *c)
@@ -86,5 +87,6 @@ void cmd_online(const struct call *c)
     struct chat_push *push = push_new(c->chat, PUSH_ONLINE);
     push->label = arena_copy(&c->chat->arena, label_for(c->conn, c->req->label));
     push->user = c->user;
+    push->extensions = c->conn->extensions;
     act_send(c->chat, c->conn, push);
 }

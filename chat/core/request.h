@@ -21,6 +21,8 @@
     X(SAVE_DATA, "save_data")                           \
     X(GET_DATA, "get_data")                             \
     X(GET_HISTORY, "get_history")                       \
+    X(MARK_READ, "mark_read")                           \
+    X(TYPING, "typing")                                 \
     X(REAUTH, "reauth")
 
 enum chat_command {
@@ -90,7 +92,7 @@ struct chat_request {
     size_t users_n;
 
     enum chat_side side; /* GET_HISTORY: which messages, */
-    uint64_t seq;        /* seen from where, */
+    uint64_t seq;        /* seen from where; MARK_READ: up to which */
     uint32_t limit;      /* and how many */
 
     bool has_key;

@@ -375,6 +375,7 @@ enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *r)
         struct chat_member *m = member_add(room, user_by_id(chat, rm->client_id), rm->number);
         memcpy(m->commitment, rm->commitment, SHA256_LEN);
         m->pending = rm->pending;
+        m->read = rm->read;
         member_enlist(m);
     }
     return RC_OK;

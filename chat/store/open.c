@@ -81,7 +81,8 @@ static enum rc read_members(struct sqlite_store *s, int64_t row, struct chat_res
         TRY(take_id(st, 0, m->client_id, ID_LEN));
         m->number = (uint16_t)db_int(st, 1);
         TRY(take_id(st, 2, m->commitment, SHA256_LEN));
-        m->pending = db_int(st, 3) != 0;
+        m->read = (uint64_t)db_int(st, 3);
+        m->pending = db_int(st, 4) != 0;
     }
     *ret = members;
     *ret_n = n;

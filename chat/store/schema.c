@@ -75,14 +75,16 @@ static const char v2[] =
                                                                            */
 
 /* A message of before has no user: its sender is a name alone. */
-static const char v3[] = "ALTER TABLE message ADD COLUMN user INTEGER;" /* of its sender */
-                         "ALTER TABLE message ADD COLUMN cid TEXT;"     /* what its sender calls it */
-                         "CREATE UNIQUE INDEX message_cid ON message(user, cid) WHERE cid IS NOT NULL;"
-                         "CREATE TABLE history(" /* one row: which history this is (lineage.c) */
-                         " one INTEGER PRIMARY KEY CHECK (one = 1),"
-                         " id BLOB NOT NULL,"
-                         " run BLOB NOT NULL,"
-                         " place BLOB NOT NULL);";
+static const char v3[] =
+    "ALTER TABLE message ADD COLUMN user INTEGER;" /* of its sender */
+    "ALTER TABLE message ADD COLUMN cid TEXT;"     /* what its sender calls it */
+    "CREATE UNIQUE INDEX message_cid ON message(user, cid) WHERE cid IS NOT NULL;"
+    "ALTER TABLE member ADD COLUMN read INTEGER NOT NULL DEFAULT 0;" /* the last message that he has read */
+    "CREATE TABLE history("                                          /* one row: which history this is (lineage.c) */
+    " one INTEGER PRIMARY KEY CHECK (one = 1),"
+    " id BLOB NOT NULL,"
+    " run BLOB NOT NULL,"
+    " place BLOB NOT NULL);";
 
 static const char *const migrations[] = {v1, v2, v3};
 

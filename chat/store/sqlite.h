@@ -31,11 +31,12 @@
     X(DELETE_ROOM, "DELETE FROM room WHERE id = ?1")                                                                   \
     X(HEAD, "SELECT coalesce(max(seq), 0) FROM message WHERE room = ?1")                                               \
     X(ADD_MEMBER, "INSERT INTO member(room, user, number, commitment) VALUES(?1, ?2, ?3, ?4)")                         \
-    X(MEMBERS, "SELECT u.client_id, m.number, m.commitment,"                                                           \
+    X(MEMBERS, "SELECT u.client_id, m.number, m.commitment, m.read,"                                                   \
                " EXISTS(SELECT 1 FROM share s WHERE s.room = m.room AND s.user = m.user)"                              \
                " FROM member m JOIN user u ON u.id = m.user WHERE m.room = ?1 ORDER BY m.number")                      \
     X(DELETE_MEMBER, "DELETE FROM member WHERE room = ?1 AND user = ?2")                                               \
     X(DELETE_MEMBERS, "DELETE FROM member WHERE room = ?1")                                                            \
+    X(MARK_READ, "UPDATE member SET read = max(read, ?3) WHERE room = ?1 AND user = ?2")                               \
     X(ADD_SHARE, "INSERT INTO share(room, user, sealed) VALUES(?1, ?2, ?3)")                                           \
     X(SHARES, "SELECT r.uid, s.sealed FROM share s JOIN room r ON r.id = s.room WHERE s.user = ?1 ORDER BY s.id")      \
     X(DELETE_SHARE, "DELETE FROM share WHERE room = ?1 AND user = ?2")                                                 \

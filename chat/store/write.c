@@ -208,6 +208,21 @@ static enum rc delete_room(struct sqlite_store *s, struct chat_job *job)
     return RC_OK;
 }
 
+static enum rc mark_read(struct sqlite_store *s, struct chat_job *job)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_MARK_READ];
+    const struct store_room *room = store_room_find(s, job->room_uid);
+    int64_t user;
+
+    if (room == NULL)
+        return RC_NOT_FOUND;
+    TRY(store_user(s, job->who, &user));
+    TRY(db_bind_int(st, 1, room->row));
+    TRY(db_bind_int(st, 2, user));
+    TRY(db_bind_int(st, 3, (int64_t)job->from_seq));
+    return db_run(st);
+}
+
 static enum rc drop_share(struct sqlite_store *s, struct chat_job *job)
 {
     struct store_room *room = store_room_find(s, job->room_uid);
@@ -288,7 +303,7 @@ enum rc store_write(struct sqlite_store *s, struct chat_job *job)
         [JOB_ADD_MESSAGE] = add_message, [JOB_LEAVE] = leave,
         [JOB_DELETE_ROOM] = delete_room, [JOB_DROP_SHARE] = drop_share,
         [JOB_SAVE_DATA] = save_data,     [JOB_HEARD] = heard,
-        [JOB_RAISE_EPOCH] = raise_epoch,
+        [JOB_RAISE_EPOCH] = raise_epoch, [JOB_MARK_READ] = mark_read,
     };
 
     if (job->kind == JOB_ADD_MESSAGE)

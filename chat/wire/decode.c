@@ -211,6 +211,8 @@ enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd)
     } else if (cmd == CMD_NEW_MESSAGE) {
         CHECK(read_message(s, r));
         CHECK(read_cid(s, r));
+    } else if (cmd == CMD_MARK_READ) {
+        CHECK(read_number(s, "seq", INT64_MAX, &r->seq));
     } else if (cmd == CMD_GET_HISTORY) {
         CHECK(read_page(s, r));
     } else if (cmd == CMD_SAVE_DATA) {

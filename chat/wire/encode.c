@@ -44,7 +44,8 @@ static enum rc names_refresh(struct wire *w, const struct chat *chat)
     return jw_end(&j);
 }
 
-static void put_room(struct jw *j, const char *name, const struct chat_room *room)
+/* own: whose list it is in, with what is his; NULL: of no list, or without what is additive. */
+static void put_room_of(struct jw *j, const char *name, const struct chat_room *room, const struct chat_member *own)
 {
     const struct chat_member *m;
 
@@ -59,16 +60,25 @@ static void put_room(struct jw *j, const char *name, const struct chat_room *roo
     jw_int(j, "threshold", room->threshold);
     jw_bool(j, "opened", room->open);
     jw_int(j, "pending", room->pending_n);
+    if (own) {
+        jw_int(j, "head", (int64_t)room->head);
+        jw_int(j, "read", (int64_t)own->read);
+    }
     jw_close(j, '}');
 }
 
+static void put_room(struct jw *j, const char *name, const struct chat_room *room)
+{
+    put_room_of(j, name, room, NULL);
+}
+
 /* Writes the room if it fits; false when it does not. */
-static bool put_listed_room(struct jw *j, const struct chat_room *room)
+static bool put_listed_room(struct jw *j, const struct chat_room *room, const struct chat_member *own)
 {
     const struct jw before = *j;
     size_t n = j->out->n;
 
-    put_room(j, NULL, room);
+    put_room_of(j, NULL, room, own);
     if (j->rc != RC_OK || j->out->n <= ROOMS_MAX)
         return true;
     *j = before;
@@ -77,14 +87,15 @@ static bool put_listed_room(struct jw *j, const struct chat_room *room)
 }
 
 /* Up to the first that does not fit: to try all of them could cost far more than what is sent. */
-static void put_rooms(struct jw *j, const char *name, const struct chat_user *user, bool available)
+static void put_rooms(struct jw *j, const char *name, const struct chat_push *p, bool available)
 {
     const struct chat_member *m;
 
     jw_open(j, name, '[');
-    if (user)
-        TAILQ_FOREACH (m, &user->rooms, of_user)
-            if (!m->leaving && chat_room_is_available(m->room) == available && !put_listed_room(j, m->room))
+    if (p->user)
+        TAILQ_FOREACH (m, &p->user->rooms, of_user)
+            if (!m->leaving && chat_room_is_available(m->room) == available &&
+                !put_listed_room(j, m->room, p->extensions ? m : NULL))
                 break;
     jw_close(j, ']');
 }
@@ -94,9 +105,9 @@ static void put_online(const struct encoder *e, struct jw *j, const struct chat_
     if (j->rc == RC_OK)
         j->rc = names_refresh(e->wire, p->chat);
     jw_raw(j, "users_online", buf_slice(&e->wire->names));
-    put_rooms(j, "rooms", p->user, true);
+    put_rooms(j, "rooms", p, true);
     if (p->kind == PUSH_ONLINE)
-        put_rooms(j, "rooms_waiting", p->user, false);
+        put_rooms(j, "rooms_waiting", p, false);
     else if (e->profile == WIRE_CLASSIC)
         jw_time(j, "authenticator_timestamp", p->authenticator_s);
     if (p->history_id)
@@ -267,6 +278,20 @@ static void put_notice(const struct encoder *e, struct jw *j, const struct chat_
     jw_text(j, "text", p->text);
 }
 
+static void put_read(const struct encoder *e, struct jw *j, const struct chat_push *p)
+{
+    (void)e;
+    jw_text(j, "room", name_slice(&p->room->id));
+    jw_int(j, "seq", (int64_t)p->seq);
+}
+
+static void put_typing(const struct encoder *e, struct jw *j, const struct chat_push *p)
+{
+    (void)e;
+    jw_text(j, "room", name_slice(&p->room->id));
+    jw_text(j, "from", p->asked_by);
+}
+
 static void put_restart(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     (void)e;
@@ -290,6 +315,8 @@ static const struct {
     [PUSH_REAUTH_OK] = {"reauth_ok",     put_reauth_ok    },
     [PUSH_NOTICE] = {"notice",        put_notice       },
     [PUSH_RESTART] = {"restart",       put_restart      },
+    [PUSH_READ] = {"read",          put_read         },
+    [PUSH_TYPING] = {"typing",        put_typing       },
 };
 
 static enum rc put_push(const struct encoder *e, const struct chat_push *push, struct buf *ret)

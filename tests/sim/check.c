@@ -133,7 +133,7 @@ static void check_users(struct sim *s)
 static bool is_of_room(enum chat_push_kind kind)
 {
     return kind == PUSH_NEW_MESSAGE || kind == PUSH_NEW_ROOM || kind == PUSH_GET_SECRET || kind == PUSH_ROOM_MESSAGES ||
-           kind == PUSH_CLOSE_ROOM;
+           kind == PUSH_CLOSE_ROOM || kind == PUSH_READ || kind == PUSH_TYPING;
 }
 
 static bool is_member(const struct chat_room *room, const struct chat_user *user)

@@ -413,6 +413,8 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
         f->r.side = SIDE_AFTER, f->r.seq = number(s, v);
     else if ((v = value_of(word, "around")))
         f->r.side = SIDE_AROUND, f->r.seq = number(s, v);
+    else if ((v = value_of(word, "seq")))
+        f->r.seq = number(s, v);
     else if ((v = value_of(word, "limit")))
         f->r.limit = (uint32_t)number(s, v);
     else

@@ -212,6 +212,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
         [PUSH_REAUTH_OK] = "reauth_ok",
         [PUSH_NOTICE] = "notice",
         [PUSH_RESTART] = "restart",
+        [PUSH_READ] = "read",
+        [PUSH_TYPING] = "typing",
     };
     const struct chat_push *p = a->push;
 
@@ -245,6 +247,10 @@ static void say_push(struct sim *s, const struct chat_action *a)
         sim_say(s, " %.*s", SLICE_FMT(p->text));
     if (p->kind == PUSH_ACK)
         say_answer(s, p);
+    if (p->kind == PUSH_READ)
+        sim_say(s, " %s seq=%llu", p->room->id.s, (unsigned long long)p->seq);
+    if (p->kind == PUSH_TYPING)
+        sim_say(s, " %s %.*s", p->room->id.s, SLICE_FMT(p->asked_by));
     if (p->kind == PUSH_RESTART) /* the number itself is random */
         sim_say(s, " within %llu", 1000 + 2 * (unsigned long long)s->chat->authed_n);
     if (p->label.n)
@@ -275,6 +281,7 @@ void sim_trace_job(struct sim *s, const struct chat_job *job)
         [JOB_LOAD_SHARES] = "load_shares",
         [JOB_LOAD_HISTORY] = "load_history",
         [JOB_FIND_MESSAGE] = "find_message",
+        [JOB_MARK_READ] = "mark_read",
     };
     const struct chat_room *room = room_by_uid(s->chat, job->room_uid);
 

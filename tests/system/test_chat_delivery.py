@@ -141,6 +141,36 @@ def test_get_history_is_unknown_to_a_classic_connection(realm):
     assert c.error("get_history", room=room) == "malformed"
 
 
+# --- marks ---
+
+def test_read_marks_are_ones_own_and_outlive_a_restart(new_realm, connect):
+    realm = new_realm()
+    alice, bob = realm.add_users(2)
+    a, a2, b = connect(realm, alice), connect(realm, alice), connect(realm, bob)
+    room = rid()
+    a.new_room(room, 0, [bob])
+    for i in range(5):
+        say(a, room, f"message {i}", f"c{i}")
+    a.ask("mark_read", "ack", room=room, seq=3)
+    assert a2.expect("read", room=room)["seq"] == 3
+    b.refuses("read")
+    realm.kill("chat")
+    realm.start("chat")
+    mine, = connect(realm, alice).hello["rooms"]
+    his, = connect(realm, bob).hello["rooms"]
+    assert (mine["head"], mine["read"], his["read"]) == (5, 3, 0)
+    assert "read" not in realm.chat(alice).hello["rooms"][0]
+
+
+def test_typing_is_told_to_the_others_once_a_second(realm, pair):
+    a, b, room = pair
+    for _ in range(5):
+        a.ask("typing", "ack", room=room)
+    assert b.expect("typing", room=room)["from"] == a.user.name
+    assert len(b.take("typing")) <= 1
+    a.refuses("typing")
+
+
 # --- the history's id ---
 
 def history_id(realm, user):

@@ -293,6 +293,8 @@ static void dump(const struct chat_request *r, struct buf *out)
         assert_ok(buf_printf(out, " secret=%.*s", SLICE_FMT(r->secret)));
     if (r->cmd == CMD_NEW_MESSAGE)
         assert_ok(buf_printf(out, " text=%.*s", SLICE_FMT(r->text)));
+    if (r->cmd == CMD_MARK_READ)
+        assert_ok(buf_printf(out, " seq=%llu", (unsigned long long)r->seq));
     if (r->cmd == CMD_GET_HISTORY)
         assert_ok(buf_printf(out, " side=%d seq=%llu limit=%u", (int)r->side, (unsigned long long)r->seq, r->limit));
     if (r->cid.n)
@@ -446,6 +448,22 @@ static void request__secrets(void **state)
     read_all(*state, list, ARRAY_LEN(list));
 }
 
+static void request__mark_read(void **state)
+{
+#define MARK "\"mark_read\",\"room\":\"r\""
+    static const struct fields list[] = {
+        {MARK ",\"seq\":7",           "mark_read room=r seq=7"},
+        {MARK ",\"seq\":0",           "mark_read room=r seq=0"},
+        {MARK,                        "! malformed"           },
+        {MARK ",\"seq\":-1",          "! malformed"           },
+        {MARK ",\"seq\":\"7\"",       "! malformed"           },
+        {"\"mark_read\",\"seq\":7",   "! malformed"           },
+        {"\"typing\",\"room\":\"r\"", "typing room=r"         },
+        {"\"typing\"",                "! malformed"           },
+    };
+    read_all(*state, list, ARRAY_LEN(list));
+}
+
 static void request__get_history(void **state)
 {
 #define PAGE "\"get_history\",\"room\":\"r\""
@@ -592,6 +610,7 @@ int main(void)
         AUTHED(request__messages),
         AUTHED(request__cid),
         AUTHED(request__get_history),
+        AUTHED(request__mark_read),
         AUTHED(request__values),
     };
 

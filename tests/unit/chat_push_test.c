@@ -345,6 +345,35 @@ static void push__ack(void **state)
                        "\"cid\":\"m\\\"1\",\"dup\":true}");
 }
 
+static void push__read_and_typing(void **state)
+{
+    struct chat_push push = push_of(PUSH_READ);
+
+    (void)state;
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.seq = 7;
+    assert_json(&push, "{\"type\":\"read\"," STAMP ",\"room\":\"board\",\"seq\":7}");
+    push.kind = PUSH_TYPING;
+    push.asked_by = slice_text("b\"ob");
+    assert_json(&push, "{\"type\":\"typing\"," STAMP ",\"room\":\"board\",\"from\":\"b\\\"ob\"}");
+}
+
+/* What is additive is in the lists of those who asked for it. */
+static void push__online_with_extensions(void **state)
+{
+    (void)state;
+    add_room("lounge", "lounge", 0, 1, 1);
+    struct chat_conn *conn = log_in(1, "alice");
+    struct chat_push push;
+    TAILQ_FIRST(&conn->user->rooms)->read = 3;
+    TAILQ_FIRST(&conn->user->rooms)->room->head = 4;
+    conn->extensions = true;
+    chat_online_push(bench->chat, conn, WIRE_NOW, &push);
+    assert_json(&push, "{\"type\":\"online\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":["
+                       "{\"room\":\"lounge\",\"name\":\"lounge\",\"users\":[\"alice\"],\"threshold\":0,"
+                       "\"opened\":true,\"pending\":0,\"head\":4,\"read\":3}],\"rooms_waiting\":[]}");
+}
+
 static void push__restart(void **state)
 {
     struct chat_push push = push_of(PUSH_RESTART);
@@ -579,6 +608,8 @@ int main(void)
         TEST(push__get_secret_and_close_room),
         TEST(push__room_messages),
         TEST(push__restart),
+        TEST(push__read_and_typing),
+        TEST(push__online_with_extensions),
         TEST(push__a_page_of_history),
         TEST(push__a_page_that_is_too_large),
         TEST(push__data),

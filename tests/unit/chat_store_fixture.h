@@ -41,9 +41,12 @@ enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *roo
     (void)chat;
     TRY(buf_printf(told, "room %c %s/%s t%u h%d e%u check %c head %llu:", room->uid[0], room->id.s, room->name.s,
                    room->threshold, (int)room->hold, room->epoch, room->key_check[0], (unsigned long long)room->head));
-    for (size_t i = 0; i < room->members_n; i++)
-        TRY(buf_printf(told, " %c%u%c%s", room->members[i].client_id[0], room->members[i].number,
-                       room->members[i].commitment[0], room->members[i].pending ? "!" : ""));
+    for (size_t i = 0; i < room->members_n; i++) {
+        const struct chat_restore_member *m = &room->members[i];
+        TRY(buf_printf(told, " %c%u%c%s", m->client_id[0], m->number, m->commitment[0], m->pending ? "!" : ""));
+        if (m->read > 0)
+            TRY(buf_printf(told, "(%llu)", (unsigned long long)m->read));
+    }
     return buf_text(told, "\n");
 }
 

@@ -453,6 +453,29 @@ static void epoch__rises_and_is_told_again(void **state)
 
 /* Told at the start, before anything is sealed under a key that does not belong here. */
 
+static struct chat_job *mark_job(char who, char uid, uint64_t seq)
+{
+    struct chat_job *job = job_of(JOB_MARK_READ, who, uid);
+    job->from_seq = seq;
+    return job;
+}
+
+static void mark__rises_and_is_told_again(void **state)
+{
+    struct bench *b = *state;
+
+    people(b);
+    assert_ok(result(b, room_job('R', "lobby", 0, "ab")));
+    assert_ok(result(b, mark_job('a', 'R', 5)));
+    assert_ok(result(b, mark_job('a', 'R', 3)));
+    assert_ok(result(b, mark_job('c', 'R', 3))); /* no member: nothing to keep it in */
+    assert_rc(result(b, mark_job('a', 'Q', 3)), RC_NOT_FOUND);
+    assert_rc(result(b, mark_job('z', 'R', 3)), RC_NO_CLIENT);
+    reopen(b);
+    assert_slice(buf_slice(&b->told), "user a alice\nuser b bob\nuser c carol\n"
+                                      "room R lobby/a room t0 h0 e1 check k head 0: a1m(5) b2m\n");
+}
+
 static struct chat_job *find_job(char who, const char *cid)
 {
     struct chat_job *job = job_of(JOB_FIND_MESSAGE, who, 0);
@@ -531,6 +554,7 @@ int main(void)
         TEST(data__is_kept_per_user_and_key),
         TEST(data__is_bounded_in_bytes),
         TEST(data__is_bounded_in_entries),
+        TEST(mark__rises_and_is_told_again),
         TEST(cid__is_stored_once_for_each_user),
         TEST(cid__of_a_room_that_is_gone_is_free),
     };
