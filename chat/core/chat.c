@@ -238,12 +238,27 @@ static void leaving(struct chat *chat)
     }
 }
 
+/* Not one of the errors that end a connection: who has too much to say is told when to go on. */
+static void say_rate_limited(const struct call *c, int64_t wait_ms)
+{
+    struct chat_push *push = push_new(c->chat, PUSH_ERROR);
+
+    push->request = c->req->cmd;
+    push->label = arena_copy(&c->chat->arena, label_for(c->conn, c->req->label));
+    push->code = CODE_RATE_LIMITED;
+    push->retry_after_ms = c->conn->extensions ? (uint32_t)wait_ms : 0;
+    act_send(c->chat, c->conn, push);
+}
+
 static void requested(struct chat *chat, const struct chat_event *ev)
 {
     struct call call = {.chat = chat, .conn = ev->conn, .user = ev->conn->user, .req = ev->request};
 
+    int64_t wait_ms = call.user ? flow_take(chat, ev->conn) : 0;
     if (!call.user)
         call_error(&call, CODE_NOT_LOGGED_IN);
+    else if (wait_ms > 0)
+        say_rate_limited(&call, wait_ms);
     else if (!commands[call.req->cmd])
         call_error(&call, CODE_MALFORMED);
     else

@@ -57,6 +57,7 @@ struct chat_limits {
     uint32_t rooms, rooms_per_user, room_members;
     uint32_t text_bytes;
     uint64_t user_data_bytes;
+    uint32_t request_rate, request_burst; /* a second and connection; at once. rate 0: as many as they like */
 };
 
 struct chat_env {
@@ -171,7 +172,7 @@ struct chat_push {
     enum chat_code code;     /* ERROR */
     int64_t expires_s;       /* REAUTH_OK: the end of the new ticket */
     struct slice text;       /* NOTICE */
-    uint32_t retry_after_ms; /* RESTART */
+    uint32_t retry_after_ms; /* RESTART; ERROR: of rate_limited, or 0 */
     struct slice detail;     /* ERROR: what the sentence is about, e.g. names; may be empty */
 };
 

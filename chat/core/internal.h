@@ -179,6 +179,9 @@ void history_ask(struct chat *chat, struct chat_room *room, const struct chat_co
 void cmd_get_history(const struct call *c);
 void done_load_history(struct chat *chat, struct chat_job *job);
 
+/* flow.c: 0, or how many ms until this connection may ask again */
+int64_t flow_take(struct chat *chat, struct chat_conn *conn);
+
 /* marks.c */
 void cmd_mark_read(const struct call *c);
 void cmd_typing(const struct call *c);

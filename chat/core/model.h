@@ -16,6 +16,10 @@
 
 struct chat;
 
+struct chat_bucket {
+    int64_t parts, since_ms; /* of tokens; monotonic, 0: it is full */
+};
+
 struct chat_conn {
     RB_ENTRY(chat_conn)
     by_serial, by_deadline;
@@ -31,9 +35,10 @@ struct chat_conn {
     uint64_t online_version; /* what it told */
     uint64_t since_ping;     /* the chat's last ping when this connection logged in */
     uint64_t shares_ping;    /* the ping behind the shares that waited for its login; 0: they were not sent to it */
-    int64_t typed_ms;        /* when he was last seen typing; monotonic, 0: never */
-    uint64_t errors_n;       /* frames refused */
-    int64_t *errors_ms;      /* when: the last CHAT_ERRORS_MAX of them, in a ring; NULL: none yet */
+    struct chat_bucket flow;
+    int64_t typed_ms;   /* when he was last seen typing; monotonic, 0: never */
+    uint64_t errors_n;  /* frames refused */
+    int64_t *errors_ms; /* when: the last CHAT_ERRORS_MAX of them, in a ring; NULL: none yet */
 };
 
 /* Of any principal of whom one was heard, also of somebody who never came here. */
@@ -53,6 +58,7 @@ struct chat_user {
     bool has_name; /* the newest client id of that name; an older one is a deleted principal's */
     TAILQ_HEAD(, chat_conn) conns;
     uint32_t conns_n;
+    struct chat_bucket flow;
     TAILQ_HEAD(, chat_member) rooms; /* rooms that are live */
     uint32_t rooms_n;                /* rooms that are being created counted as well */
 };

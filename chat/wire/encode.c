@@ -242,6 +242,8 @@ static void put_error(const struct encoder *e, struct jw *j, const struct chat_p
     jw_text(j, "error", buf_slice(&text));
     jw_text(j, "code", slice_text(chat_code_word(p->code)));
     jw_text(j, "request", slice_text(chat_command_word(p->request)));
+    if (p->retry_after_ms)
+        jw_int(j, "retry_after_ms", p->retry_after_ms);
 }
 
 /* What was asked for is done; of a message, where it went; of a closed room, how far its quorum is. */

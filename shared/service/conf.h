@@ -57,6 +57,8 @@
     N(chat, room_members_max, 2000, 2, 10000, "members of an open room (a sealed one: 255)")                           \
     N(chat, text_max, 16384, 1, 262144, "bytes of a message's text")                                                   \
     N(chat, user_data_max, 1048576, 1024, 67108864, "bytes that one user may save on the server, keys included")       \
+    N(chat, request_rate, 500, 1, 1000000, "requests a second of one connection, and twice as many of one user; beyond: rate_limited") \
+    N(chat, request_burst, 5000, 1, 1000000, "requests that may come at once before that")                           \
     N(policy, classic_tgt_lifetime, 3600, 60, 604800, "seconds that a classic TGT lives")                              \
     N(policy, classic_service_lifetime, 3600, 60, 604800, "seconds that a classic service ticket lives, cut to its TGT's end") \
     N(policy, sealed_tgt_lifetime, 36000, 60, 604800, "seconds that a sealed TGT lives")                               \

@@ -88,6 +88,10 @@ static void in_limit(struct sim *s, char *rest)
             l->text_bytes = (uint32_t)number(s, v);
         else if ((v = value_of(word, "data")))
             l->user_data_bytes = number(s, v);
+        else if ((v = value_of(word, "rate")))
+            l->request_rate = (uint32_t)number(s, v);
+        else if ((v = value_of(word, "burst")))
+            l->request_burst = (uint32_t)number(s, v);
         else if ((v = value_of(word, "connections")))
             l->connections_per_user = (uint32_t)number(s, v);
         else

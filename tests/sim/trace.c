@@ -241,6 +241,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
         sim_say(s, " %s %s", chat_command_word(p->request), chat_code_word(p->code));
     if (p->kind == PUSH_ERROR && p->detail.n)
         sim_say(s, " (%.*s)", SLICE_FMT(p->detail));
+    if (p->kind == PUSH_ERROR && p->retry_after_ms)
+        sim_say(s, " in %ums", p->retry_after_ms);
     if (p->kind == PUSH_REAUTH_OK)
         sim_say(s, " expires=+%lld", (long long)(p->expires_s - sim_time_s(s)));
     if (p->kind == PUSH_NOTICE)

@@ -171,6 +171,20 @@ def test_typing_is_told_to_the_others_once_a_second(realm, pair):
     a.refuses("typing")
 
 
+# --- rates ---
+
+def test_who_asks_too_much_is_told_when_to_go_on(new_realm):
+    realm = new_realm(chat={"request_rate": 20, "request_burst": 10})
+    c = sealed.chat(realm, realm.add_user())
+    for i in range(200):
+        c.send("get_data", key="k", id=f"r{i}")
+    answers = [c.expect(None, id=f"r{i}") for i in range(200)]
+    refused = [a for a in answers if a["type"] == "error"]
+    assert 150 < len(refused) < 191 and {a["code"] for a in refused} == {"rate_limited"}
+    assert all(0 < a["retry_after_ms"] <= 50 for a in refused)
+    wait_until(lambda: c.ask("online", None)["type"] == "online")
+
+
 # --- the history's id ---
 
 def history_id(realm, user):

@@ -374,6 +374,18 @@ static void push__online_with_extensions(void **state)
                        "\"opened\":true,\"pending\":0,\"head\":4,\"read\":3}],\"rooms_waiting\":[]}");
 }
 
+static void push__rate_limited(void **state)
+{
+    struct chat_push push = push_of(PUSH_ERROR);
+
+    (void)state;
+    push.code = CODE_RATE_LIMITED;
+    push.request = CMD_ONLINE;
+    push.retry_after_ms = 50;
+    assert_json(&push, "{\"type\":\"error\"," STAMP ",\"error\":\"too many messages at once; wait a few seconds\","
+                       "\"code\":\"rate_limited\",\"request\":\"online\",\"retry_after_ms\":50}");
+}
+
 static void push__restart(void **state)
 {
     struct chat_push push = push_of(PUSH_RESTART);
@@ -608,6 +620,7 @@ int main(void)
         TEST(push__get_secret_and_close_room),
         TEST(push__room_messages),
         TEST(push__restart),
+        TEST(push__rate_limited),
         TEST(push__read_and_typing),
         TEST(push__online_with_extensions),
         TEST(push__a_page_of_history),

@@ -1,0 +1,34 @@
+/*
+ * How much one may ask. A bucket of tokens for each connection, and one for its user, which holds twice as many: each
+ * request takes a token of both, and time puts them back.
+ */
+#include "chat/core/internal.h"
+
+#define TOKEN 1000 /* parts: so many come back in a millisecond as there are requests in a second */
+
+/* How long until there is a token; 0: there is one. */
+static int64_t wait_ms(const struct chat *chat, struct chat_bucket *b, uint32_t share)
+{
+    int64_t rate = (int64_t)chat->env.limits.request_rate * share;
+    int64_t most = (int64_t)chat->env.limits.request_burst * share * TOKEN;
+    int64_t passed_ms = chat->now_ms - b->since_ms;
+
+    if (b->since_ms == 0 || passed_ms > most / rate)
+        b->parts = most;
+    else
+        b->parts = b->parts + passed_ms * rate < most ? b->parts + passed_ms * rate : most;
+    b->since_ms = chat->now_ms;
+    return b->parts >= TOKEN ? 0 : (TOKEN - b->parts + rate - 1) / rate;
+}
+
+int64_t flow_take(struct chat *chat, struct chat_conn *conn)
+{
+    if (chat->env.limits.request_rate == 0)
+        return 0;
+    int64_t own = wait_ms(chat, &conn->flow, 1), users = wait_ms(chat, &conn->user->flow, 2);
+    if (own || users)
+        return own > users ? own : users;
+    conn->flow.parts -= TOKEN;
+    conn->user->flow.parts -= TOKEN;
+    return 0;
+}
