@@ -133,6 +133,7 @@ enum chat_push_kind {
     PUSH_RESTART,
     PUSH_READ,
     PUSH_TYPING,
+    PUSH_LAGGED,
 };
 
 struct chat_shown_message {
@@ -152,7 +153,7 @@ struct chat_push {
     const struct chat *chat;                   /* HANDSHAKE, ONLINE: who is online */
     const struct chat_user *user;              /* HANDSHAKE, ONLINE: whose rooms */
     bool extensions;                           /* HANDSHAKE, ONLINE: with what is additive */
-    uint64_t seq;                              /* READ */
+    uint64_t seq;                              /* READ; LAGGED: from which on */
     int64_t authenticator_s;                   /* HANDSHAKE */
     const uint8_t *history_id;                 /* HANDSHAKE: ID_LEN bytes; NULL: not told */
     const struct chat_room *room;              /* what it is about; ACK: or NULL */
@@ -171,7 +172,7 @@ struct chat_push {
     size_t pairs_n;
     enum chat_code code;     /* ERROR */
     int64_t expires_s;       /* REAUTH_OK: the end of the new ticket */
-    struct slice text;       /* NOTICE */
+    struct slice text;       /* NOTICE; LAGGED: the room */
     uint32_t retry_after_ms; /* RESTART; ERROR: of rate_limited, or 0 */
     struct slice detail;     /* ERROR: what the sentence is about, e.g. names; may be empty */
 };

@@ -249,8 +249,13 @@ enum rc edge_run(struct edge *e)
     (void)uv_check_start(&e->check, after_wait);
     (void)uv_timer_start(&e->second, each_second, 1000, 1000);
     (void)uv_poll_start(&e->signals, UV_READABLE, signalled);
-    TRY(news_start(e));
-    TRY(inner_open(e));
+    enum rc rc = news_start(e);
+    if (rc == RC_OK)
+        rc = inner_open(e);
+    if (rc != RC_OK) {
+        news_stop(e);
+        return rc;
+    }
     listen_start(e);
     lifecycle_serves(e->o.conf->chat_listen, e->port, e->inner ? inner_port(e->inner) : 0);
     while (e->drain != DRAIN_OVER)

@@ -56,6 +56,12 @@ enum life {
     LIFE_COUNT
 };
 
+struct lag {
+    SLIST_ENTRY(lag) of_session;
+    struct name room;
+    uint64_t from_seq;
+};
+
 struct session {
     struct edge *edge;
     TAILQ_ENTRY(session) in_life, in_dirty;
@@ -68,6 +74,7 @@ struct session {
     struct buf in;          /* pieces of a message that came in several */
     struct buf out;         /* whole frames; from out_at on they are not written yet */
     size_t out_at;
+    SLIST_HEAD(, lag) lags; /* rooms of which it has missed something */
     int64_t life_ms;
     enum life life;
     uint16_t close_code; /* ours, or what the peer said */
@@ -183,9 +190,15 @@ void queue_drop(struct session *s); /* what is not written yet */
 void queue_online(struct session *s);
 void queue_mark(struct session *s); /* to be flushed at the end of this turn */
 void queue_flush(struct edge *e);
+void queue_try(struct session *s);     /* writes what the socket takes at once */
 void queue_release(struct session *s); /* gives its buffer back */
 void pool_trim(struct edge *e);
 void pool_free(struct edge *e);
+
+/* lag.c */
+bool lag_takes(struct session *s, const struct chat_push *push); /* true: it is not to be queued */
+void lag_tell(struct session *s); /* when the queue is short again; not during a step, whose push it would overwrite */
+void lag_forget(struct session *s);
 
 /* life.c */
 void life_enter(struct session *s, enum life life);

@@ -273,6 +273,13 @@ static void flush_one(struct session *s)
     }
     if (s->out_at == s->out.n)
         queue_release(s);
+    if (!s->is_choked && !SLIST_EMPTY(&s->lags))
+        queue_mark(s); /* there is room to tell what was left out */
+}
+
+void queue_try(struct session *s)
+{
+    flush_one(s);
 }
 
 void queue_flush(struct edge *e)
@@ -284,6 +291,8 @@ void queue_flush(struct edge *e)
         s->is_dirty = false;
         if (s->wants_online && !s->is_choked)
             add_online(s);
+        if (!s->is_choked)
+            lag_tell(s);
         flush_one(s);
     }
 }

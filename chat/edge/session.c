@@ -62,6 +62,7 @@ void session_free(struct session *s)
     address_release(s->edge, s->address);
     buf_done(&s->in);
     buf_done(&s->out);
+    lag_forget(s);
     free(s);
 }
 

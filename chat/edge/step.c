@@ -12,6 +12,8 @@ static void send_to_all(struct edge *e, const struct chat_action *a)
     for (size_t i = 0; i < a->conns_n; i++) {
         struct session *s = a->conns[i]->edge;
         enum wire_profile profile = wire_conn_profile(s->wire);
+        if (lag_takes(s, a->push))
+            continue;
         if (!is_written[profile] && wire_write(e->o.wire, a->push, profile, &e->json[profile]) != RC_OK) {
             log_note(LOG_ERROR, "push", "a push could not be written");
             return;

@@ -294,6 +294,13 @@ static void put_typing(const struct encoder *e, struct jw *j, const struct chat_
     jw_text(j, "from", p->asked_by);
 }
 
+static void put_lagged(const struct encoder *e, struct jw *j, const struct chat_push *p)
+{
+    (void)e;
+    jw_text(j, "room", p->text);
+    jw_int(j, "from_seq", (int64_t)p->seq);
+}
+
 static void put_restart(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     (void)e;
@@ -319,6 +326,7 @@ static const struct {
     [PUSH_RESTART] = {"restart",       put_restart      },
     [PUSH_READ] = {"read",          put_read         },
     [PUSH_TYPING] = {"typing",        put_typing       },
+    [PUSH_LAGGED] = {"lagged",        put_lagged       },
 };
 
 static enum rc put_push(const struct encoder *e, const struct chat_push *push, struct buf *ret)

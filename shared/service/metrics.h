@@ -19,6 +19,7 @@
     C(throttled_flooded,  "Requests that were refused because their network had too many wrong tries")    \
     C(messages,           "Messages that were committed")                                                 \
     C(deliveries,         "Pushes that were sealed for a connection")                                     \
+    C(lagged,             "Rooms of which a slow reader was told to read the history instead")            \
     C(slow_readers,       "Connections that were closed because they did not read")
 
 #define METRICS_GAUGES(G)                                                                                \

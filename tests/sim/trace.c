@@ -214,6 +214,7 @@ static void say_push(struct sim *s, const struct chat_action *a)
         [PUSH_RESTART] = "restart",
         [PUSH_READ] = "read",
         [PUSH_TYPING] = "typing",
+        [PUSH_LAGGED] = "lagged", /* the edge's */
     };
     const struct chat_push *p = a->push;
 

@@ -1,4 +1,5 @@
 """Acknowledged messages: stored once however often they are sent, over lost connections and killed daemons."""
+import json
 import os
 import random
 import secrets
@@ -7,8 +8,9 @@ import sqlite3
 import threading
 
 import pytest
-from kerbtest import sealed
+from kerbtest import classic, sealed
 from kerbtest.nginx import Front
+from kerbtest.rawws import RawSocket, frame
 from kerbtest.realm import realm_in, wait_until
 from test_kerb_chat import People, config, say as type_line
 
@@ -169,6 +171,42 @@ def test_typing_is_told_to_the_others_once_a_second(realm, pair):
     assert b.expect("typing", room=room)["from"] == a.user.name
     assert len(b.take("typing")) <= 1
     a.refuses("typing")
+
+
+# --- slow readers ---
+
+def test_a_slow_reader_is_told_from_where_to_read_the_history(new_realm):
+    realm = new_realm(chat={"queue_max": 1048576})
+    a, user = realm.chat(realm.add_user(), extensions=True), realm.add_user()
+    ticket = realm.ticket(user)
+    realm.chat(ticket).close()
+    room = rid()
+    a.new_room(room, 0, [user])
+    with RawSocket(realm.chat_addr, rcvbuf=4096) as slow:
+        slow.send(frame(json.dumps(ticket.login_frame(extensions=True)).encode()))
+        seqs, lagged, n = [], None, 400
+
+        def read():
+            while True:
+                opcode, payload = slow.read()
+                if opcode == 1:
+                    return classic.open_box(ticket.key, payload.decode())
+        assert read()["type"] == "handshake"
+        a.expect("online", users_online=lambda u: user.name in u)
+        for i in range(n):
+            say(a, room, "z" * 16000, f"c{i}")
+        while lagged is None:
+            f = read()
+            seqs += [f["new_message"]["seq"]] if f["type"] == "new_message" else []
+            lagged = f if f["type"] == "lagged" else None
+        assert seqs == list(range(1, len(seqs) + 1)) and len(seqs) < n
+        assert lagged["room"] == room and lagged["from_seq"] == len(seqs) + 1
+        say(a, room, "live again", "last")
+        while (f := read())["type"] != "new_message":
+            pass
+        assert f["new_message"]["seq"] == n + 1
+    m = realm.metrics("chat")
+    assert m["kerb_lagged_total"] == 1 and m["kerb_slow_readers_total"] == 0
 
 
 # --- rates ---

@@ -1,13 +1,14 @@
 """What a daemon looks at before it serves: its command line, configuration, key files and database."""
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 
 import pytest
 
 from kerbtest import web
-from kerbtest.realm import NAMES, environment
+from kerbtest.realm import NAMES, environment, free_port
 
 KEYTABS = {"as": "as/master.key", "tgs": "tgs/tgs.keytab", "chat": "chat/chat.keytab"}
 
@@ -169,3 +170,14 @@ def test_processes_keep_their_memory_to_themselves(realm, name):
         assert re.search(r"Max core file size +0 +0", f.read())
     with open(f"/proc/{pid}/cmdline", "rb") as f:
         assert not any(s in f.read() for s in realm.secret)
+
+
+def test_an_inner_port_that_is_taken_is_named(new_realm, name):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port()))
+        taken.listen()
+        port = taken.getsockname()[1]
+        realm = new_realm(start=False, **{name: {"inner": f"127.0.0.1:{port}"}})
+        with pytest.raises(AssertionError, match=f"127.0.0.1:{port}"):
+            realm.start(name)
+        assert realm.daemons.pop(name).wait() == 1  # and nothing leaked

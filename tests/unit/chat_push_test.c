@@ -386,6 +386,16 @@ static void push__rate_limited(void **state)
                        "\"code\":\"rate_limited\",\"request\":\"online\",\"retry_after_ms\":50}");
 }
 
+static void push__lagged(void **state)
+{
+    struct chat_push push = push_of(PUSH_LAGGED);
+
+    (void)state;
+    push.text = slice_text("board");
+    push.seq = 12;
+    assert_json(&push, "{\"type\":\"lagged\"," STAMP ",\"room\":\"board\",\"from_seq\":12}");
+}
+
 static void push__restart(void **state)
 {
     struct chat_push push = push_of(PUSH_RESTART);
@@ -620,6 +630,7 @@ int main(void)
         TEST(push__get_secret_and_close_room),
         TEST(push__room_messages),
         TEST(push__restart),
+        TEST(push__lagged),
         TEST(push__rate_limited),
         TEST(push__read_and_typing),
         TEST(push__online_with_extensions),
