@@ -313,7 +313,7 @@ static const struct {
     {"user_reset",     user_reset,     true }, /* name                    */
     {"user_disable",   user_disable,   false}, /* name                    */
     {"user_enable",    user_enable,    false}, /* name                    */
-    {"user_del",       user_del,       false}, /* name                    */
+    {"user_del",       user_del,       true }, /* name                    */
     {"user_unlock",    user_unlock,    false}, /* name                    */
     {"user_cut_off",   user_cut_off,   false}, /* name                    */
     {"user_profiles",  user_profiles,  false}, /* name, profiles          */

@@ -36,17 +36,26 @@ static size_t place_of(const struct name *name, enum etype etype)
     return (h ^ h >> 16) % PLACES;
 }
 
-const struct as_login *recent_find(const struct recent *r, const struct name *name, enum etype etype,
+const struct as_login *recent_find(struct recent *r, const struct name *name, enum etype etype,
                                    const struct db_mark *now)
 {
-    const struct place *p = &r->place[place_of(name, etype)];
+    struct place *p = &r->place[place_of(name, etype)];
     bool is_it = p->name.n > 0 && p->etype == etype && slice_eq(name_slice(&p->name), name_slice(name));
 
-    return is_it && db_mark_eq(&p->read, now) ? &p->login : NULL;
+    if (p->name.n > 0 && !db_mark_eq(&p->read, now)) {
+        wipe(p, sizeof(*p)); /* the key may be of somebody who is no more */
+        return NULL;
+    }
+    return is_it ? &p->login : NULL;
 }
 
 void recent_put(struct recent *r, const struct name *name, enum etype etype, const struct db_mark *read,
                 const struct as_login *login)
 {
-    r->place[place_of(name, etype)] = (struct place){*name, etype, *read, *login};
+    struct place *p = &r->place[place_of(name, etype)];
+
+    p->name = *name;
+    p->etype = etype;
+    p->read = *read;
+    p->login = *login;
 }

@@ -14,8 +14,8 @@ struct recent;
 struct recent *recent_new(void);    /* NULL: no memory */
 void recent_free(struct recent *r); /* wipes; accepts NULL */
 
-/* NULL: not here, or read before another commit than `now`. Borrowed until the next recent_put. */
-const struct as_login *recent_find(const struct recent *r, const struct name *name, enum etype etype,
+/* NULL: not here, or read before another commit than `now`: then it is wiped. Borrowed until the next recent_put. */
+const struct as_login *recent_find(struct recent *r, const struct name *name, enum etype etype,
                                    const struct db_mark *now);
 
 /* read: the mark of before the login was read. Takes the place of another one. */

@@ -625,16 +625,48 @@ static enum rc call_once(struct kerb_chat *c, const json_t *request, int64_t end
     return RC_OK;
 }
 
+/* How long the server wants us to wait before we ask again; 0: it has answered. */
+static int64_t wait_of(const json_t *reply)
+{
+    struct slice code;
+    int64_t ms = 0;
+
+    if (json_get_text(reply, "code", &code) != RC_OK || !slice_eq(code, slice_text("rate_limited")) ||
+        json_get_int(reply, "retry_after_ms", &ms) != RC_OK)
+        return 0;
+    return ms > 0 ? ms : 0;
+}
+
+static enum rc pause_for(struct kerb_chat *c, int64_t ms)
+{
+    int64_t end_ms = clock_monotonic_ms() + ms;
+    bool other, some;
+
+    for (int64_t left = ms; left > 0; left = end_ms - clock_monotonic_ms())
+        TRY(step(c, -1, left < 100 ? (int)left : 100, &other, &some));
+    return RC_OK;
+}
+
 static enum rc call_until(struct kerb_chat *c, const json_t *request, int64_t end_ms)
 {
-    bool again = is_message(request), lost;
+    bool may_repeat = is_message(request), lost, again;
     enum rc rc;
 
     do {
-        if (again)
+        if (may_repeat)
             TRY(await_connection(c, end_ms));
         rc = call_once(c, request, end_ms, &lost);
-    } while (lost && again && clock_monotonic_ms() < end_ms);
+        int64_t wait_ms = rc == RC_OK ? wait_of(c->reply) : 0;
+        again = (lost && may_repeat) || wait_ms > 0;
+        if (wait_ms > 0 && clock_monotonic_ms() + wait_ms < end_ms) {
+            json_done(&c->reply);
+            TRY(pause_for(c, wait_ms));
+        } else if (wait_ms > 0) {
+            again = false;
+        }
+    } while (again && clock_monotonic_ms() < end_ms);
+    if (rc == RC_OK && !c->reply)
+        return client_fail(c->k, KERB_BUSY, "the chat has too much to do: try again later");
     return rc;
 }
 

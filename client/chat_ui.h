@@ -27,6 +27,7 @@ struct ui {
     struct name waiting;  /* asked to be opened */
     struct name last_ask; /* room of the last request for one's share */
     int64_t last_seq;     /* shown in `room` */
+    struct name history;  /* the server's history_id; n 0: not heard yet */
     struct buf present;   /* members online in `room`, as last told */
 };
 

@@ -157,6 +157,19 @@ void say_error(struct chat *chat, struct chat_conn *conn, enum chat_command cmd,
     count_error(chat, conn);
 }
 
+void say_rate_limited(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
+                      int64_t wait_ms)
+{
+    if (!conn || conn->closing)
+        return;
+    struct chat_push *push = push_new(chat, PUSH_ERROR);
+    push->request = cmd;
+    push->label = arena_copy(&chat->arena, label_for(conn, label));
+    push->code = CODE_RATE_LIMITED;
+    push->retry_after_ms = conn->extensions ? (uint32_t)wait_ms : 0;
+    act_send(chat, conn, push);
+}
+
 void say_ack(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
              const struct chat_room *room)
 {

@@ -46,6 +46,7 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     RB_INIT(&chat->epochs_by_id);
     RB_INIT(&chat->rooms_by_id);
     RB_INIT(&chat->rooms_by_uid);
+    RB_INIT(&chat->flights);
     TAILQ_INIT(&chat->presence);
     TAILQ_INIT(&chat->grave);
     SLIST_INIT(&chat->arena.blocks);
@@ -58,6 +59,7 @@ void chat_free(struct chat *chat)
     if (!chat)
         return;
     rooms_free(chat);
+    flights_free(chat);
     people_free(chat);
     arena_free(&chat->arena);
     free(chat->actions);
@@ -238,27 +240,15 @@ static void leaving(struct chat *chat)
     }
 }
 
-/* Not one of the errors that end a connection: who has too much to say is told when to go on. */
-static void say_rate_limited(const struct call *c, int64_t wait_ms)
-{
-    struct chat_push *push = push_new(c->chat, PUSH_ERROR);
-
-    push->request = c->req->cmd;
-    push->label = arena_copy(&c->chat->arena, label_for(c->conn, c->req->label));
-    push->code = CODE_RATE_LIMITED;
-    push->retry_after_ms = c->conn->extensions ? (uint32_t)wait_ms : 0;
-    act_send(c->chat, c->conn, push);
-}
-
 static void requested(struct chat *chat, const struct chat_event *ev)
 {
     struct call call = {.chat = chat, .conn = ev->conn, .user = ev->conn->user, .req = ev->request};
 
-    int64_t wait_ms = call.user ? flow_take(chat, ev->conn) : 0;
+    int64_t wait_ms = call.user ? flow_take(chat, ev->conn, call.req->cmd) : 0;
     if (!call.user)
         call_error(&call, CODE_NOT_LOGGED_IN);
     else if (wait_ms > 0)
-        say_rate_limited(&call, wait_ms);
+        say_rate_limited(chat, ev->conn, call.req->cmd, call.req->label, wait_ms);
     else if (!commands[call.req->cmd])
         call_error(&call, CODE_MALFORMED);
     else
@@ -335,15 +325,20 @@ static void dispatch(struct chat *chat, struct chat_event *ev)
 
 void chat_step(struct chat *chat, struct chat_event *event, struct chat_actions *ret)
 {
-    arena_reset(&chat->arena);
-    rooms_bury(chat);
-    chat->actions_n = 0;
+    chat_forget_step(chat);
     chat->now_ms = event->mono_ms;
     chat->time_s = event->time_s;
     dispatch(chat, event);
     expire(chat);
     presence_flush(chat);
     *ret = (struct chat_actions){.list = chat->actions, .n = chat->actions_n};
+}
+
+void chat_forget_step(struct chat *chat)
+{
+    arena_reset(&chat->arena);
+    rooms_bury(chat);
+    chat->actions_n = 0;
 }
 
 int64_t chat_deadline(const struct chat *chat)

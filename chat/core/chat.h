@@ -21,12 +21,12 @@
 #define CHAT_ERRORS_WINDOW_MS   10000 /* ... in this time, then the connection is closed: PROTOCOL.md 5.3 */
 #define CHAT_HISTORY_ROWS       1000  /* messages shown on entering a room: PROTOCOL.md 5.3 */
 #define CHAT_HISTORY_BYTES      524288
-#define CHAT_WAITING_MAX        1000 /* messages of a room that wait to be numbered again */
-#define CHAT_TRIES_MAX          8    /* how often a message is numbered before its sender is told to try again */
-#define CHAT_SEALED_MEMBERS     255  /* share numbers are a byte: PROTOCOL.md 5.4 */
-#define CHAT_ONLINE_PAUSE_MS    1000 /* least time between two unasked `online` of a connection ... */
-#define CHAT_ONLINE_PER_CONN_MS 2    /* ... and as many ms per connection there is, when that is more (N/500 s) */
-#define CHAT_ONLINE_AGAIN_MS    5000 /* one more `online` this long after the last change */
+#define CHAT_WAITING_MAX        10000 /* messages of a room that wait to be numbered */
+#define CHAT_ASK_AGAIN_MS       100   /* for whom there is no room, or whose message is under way already */
+#define CHAT_SEALED_MEMBERS     255   /* share numbers are a byte: PROTOCOL.md 5.4 */
+#define CHAT_ONLINE_PAUSE_MS    1000  /* least time between two unasked `online` of a connection ... */
+#define CHAT_ONLINE_PER_CONN_MS 2     /* ... and as many ms per connection there is, when that is more (N/500 s) */
+#define CHAT_ONLINE_AGAIN_MS    5000  /* one more `online` this long after the last change */
 
 #define CHAT_TYPING_MS          1000 /* least time between two `typing` of a connection that are passed on */
 #define CHAT_RETURN_MS          1000 /* after a restart clients come back over this time ... */
@@ -245,6 +245,9 @@ MUST enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room
 
 /* One step. The actions and what they point to live until the next step. */
 void chat_step(struct chat *chat, struct chat_event *event, struct chat_actions *ret);
+
+/* When the actions are carried out: wipes what they pointed to. The next step does it, too. */
+void chat_forget_step(struct chat *chat);
 
 /* When the next CHAT_TICK is wanted, on the monotonic clock; INT64_MAX: never. */
 int64_t chat_deadline(const struct chat *chat);

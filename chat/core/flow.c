@@ -6,8 +6,8 @@
 
 #define TOKEN 1000 /* parts: so many come back in a millisecond as there are requests in a second */
 
-/* How long until there is a token; 0: there is one. */
-static int64_t wait_ms(const struct chat *chat, struct chat_bucket *b, uint32_t share)
+/* How long until there are as many tokens; 0: there are. */
+static int64_t wait_ms(const struct chat *chat, struct chat_bucket *b, uint32_t share, int64_t cost)
 {
     int64_t rate = (int64_t)chat->env.limits.request_rate * share;
     int64_t most = (int64_t)chat->env.limits.request_burst * share * TOKEN;
@@ -18,17 +18,27 @@ static int64_t wait_ms(const struct chat *chat, struct chat_bucket *b, uint32_t 
     else
         b->parts = b->parts + passed_ms * rate < most ? b->parts + passed_ms * rate : most;
     b->since_ms = chat->now_ms;
-    return b->parts >= TOKEN ? 0 : (TOKEN - b->parts + rate - 1) / rate;
+    if (cost > most)
+        cost = most; /* of a small bucket */
+    return b->parts >= cost ? 0 : (cost - b->parts + rate - 1) / rate;
 }
 
-int64_t flow_take(struct chat *chat, struct chat_conn *conn)
+/* What makes much work for little. */
+static int64_t cost_of(enum chat_command cmd)
 {
+    return (cmd == CMD_GET_HISTORY || cmd == CMD_GO_ROOM || cmd == CMD_NEW_ROOM ? 5 : 1) * TOKEN;
+}
+
+int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command cmd)
+{
+    int64_t cost = cost_of(cmd);
+
     if (chat->env.limits.request_rate == 0)
         return 0;
-    int64_t own = wait_ms(chat, &conn->flow, 1), users = wait_ms(chat, &conn->user->flow, 2);
+    int64_t own = wait_ms(chat, &conn->flow, 1, cost), users = wait_ms(chat, &conn->user->flow, 2, cost);
     if (own || users)
         return own > users ? own : users;
-    conn->flow.parts -= TOKEN;
-    conn->user->flow.parts -= TOKEN;
+    conn->flow.parts -= cost;
+    conn->user->flow.parts -= cost;
     return 0;
 }

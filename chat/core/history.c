@@ -99,6 +99,7 @@ void done_load_history(struct chat *chat, struct chat_job *job)
     push->more_after = job->more_after;
     push->is_page = job->is_page;
     push->side = job->side;
+    push->seq = job->from_seq;
     if (job->to_all)
         act_send_members(chat, room, push, asker);
     if (!asker)

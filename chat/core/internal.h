@@ -16,6 +16,7 @@ RB_HEAD(users_online, chat_user);
 RB_HEAD(epochs_by_id, chat_epoch);
 RB_HEAD(rooms_by_id, chat_room);
 RB_HEAD(rooms_by_uid, chat_room);
+RB_HEAD(flights, flight);
 
 /* Memory of one step: given out in pieces, wiped and taken back at the next step. */
 struct arena_block;
@@ -39,6 +40,7 @@ struct chat {
     uint8_t history_id[ID_LEN];
     struct rooms_by_id rooms_by_id;
     struct rooms_by_uid rooms_by_uid;
+    struct flights flights;
     size_t conns_n, rooms_n, open_n; /* open_n: rooms that can be read now */
     uint64_t serials, pings;
 
@@ -92,6 +94,9 @@ struct call {
     const struct chat_request *req;
 };
 void call_error(const struct call *c, enum chat_code code);
+/* Not one of the errors that end a connection: who has too much to say is told when to go on. conn: as say_error. */
+void say_rate_limited(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
+                      int64_t wait_ms);
 void call_ack(const struct call *c, const struct chat_room *room);
 struct slice label_for(const struct chat_conn *conn, struct slice label);
 
@@ -180,7 +185,12 @@ void cmd_get_history(const struct call *c);
 void done_load_history(struct chat *chat, struct chat_job *job);
 
 /* flow.c: 0, or how many ms until this connection may ask again */
-int64_t flow_take(struct chat *chat, struct chat_conn *conn);
+int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command cmd);
+
+/* flights.c */
+bool flight_begin(struct chat *chat, const uint8_t who[ID_LEN], struct slice cid); /* false: it is under way */
+void flight_end(struct chat *chat, const struct chat_job *job);                    /* it has its answer */
+void flights_free(struct chat *chat);
 
 /* marks.c */
 void cmd_mark_read(const struct call *c);

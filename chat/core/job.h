@@ -101,10 +101,10 @@ struct chat_job {
     /* the core's own; the store does not look at it */
     uint64_t conn; /* serial of who asked; 0: nobody is waiting */
     struct buf label, text;
-    uint64_t opening; /* of the room, when the job was made */
-    bool to_all;      /* LOAD_HISTORY: the room has just been opened, everybody is shown it */
-    bool is_page;     /* LOAD_HISTORY: for get_history */
-    unsigned tries;   /* ADD_MESSAGE: how often it was numbered */
+    uint64_t opening;           /* of the room, when the job was made */
+    bool to_all;                /* LOAD_HISTORY: the room has just been opened, everybody is shown it */
+    bool is_page;               /* LOAD_HISTORY: for get_history */
+    bool is_numbered, is_first; /* ADD_MESSAGE: it was; nothing of its room was under way then */
 };
 
 STAILQ_HEAD(chat_job_list, chat_job);

@@ -15,9 +15,14 @@ void cmd_mark_read(const struct call *c)
     const struct chat_member *m = call_member(c);
     if (!m)
         return;
+    uint64_t seq = c->req->seq < m->room->head ? c->req->seq : m->room->head;
+    if (seq <= m->read) {
+        call_ack(c, NULL);
+        return;
+    }
     struct chat_job *job = room_job(m->room, JOB_MARK_READ);
     memcpy(job->who, c->user->client_id, ID_LEN);
-    job->from_seq = c->req->seq < m->room->head ? c->req->seq : m->room->head;
+    job->from_seq = seq;
     job->conn = c->conn->serial;
     must(buf_add(&job->label, c->req->label));
     act_job(c->chat, job);

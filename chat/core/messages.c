@@ -72,9 +72,17 @@ static struct chat_conn *asker_of(const struct chat *chat, const struct chat_job
     return conn_by_serial(chat, job->conn);
 }
 
+/* The last word on it. */
 static void refuse(struct chat *chat, const struct chat_job *job, enum chat_code code)
 {
-    say_error(chat, asker_of(chat, job), CMD_NEW_MESSAGE, buf_slice(&job->label), code, slice_of(NULL, 0));
+    struct chat_conn *conn = asker_of(chat, job);
+
+    if (job->kind == JOB_ADD_MESSAGE)
+        flight_end(chat, job);
+    if (code == CODE_RATE_LIMITED)
+        say_rate_limited(chat, conn, CMD_NEW_MESSAGE, buf_slice(&job->label), CHAT_ASK_AGAIN_MS);
+    else
+        say_error(chat, conn, CMD_NEW_MESSAGE, buf_slice(&job->label), code, slice_of(NULL, 0));
 }
 
 /* The message gets the room's next number, is sealed with it, and goes to the store. */
@@ -89,7 +97,8 @@ static void number(struct chat *chat, struct chat_room *room, struct chat_job *j
     buf_reset(&row->box);
     must(envelope_seal(key_of(chat, room), &aad, buf_slice(&job->text), &row->box));
     job->opening = room->opening;
-    job->tries++;
+    job->is_numbered = true;
+    job->is_first = room->messages_n == 0;
     room->messages_n++;
     act_job(chat, job);
 }
@@ -104,26 +113,36 @@ static struct chat_job *move(struct chat_job *job)
     return moved;
 }
 
+/* Why a message does not wait to be numbered; CODE_COUNT: it does. */
+static enum chat_code no_waiting(const struct chat_room *room, const struct chat_job *job)
+{
+    bool is_back = job->is_numbered;
+
+    if (!room->open || (is_back && job->opening != room->opening))
+        return CODE_ROOM_CLOSED;
+    if (is_back && job->is_first) /* nothing was before it: core and store are out of step */
+        return CODE_INTERNAL;
+    return room->waiting_n < CHAT_WAITING_MAX ? CODE_COUNT : CODE_RATE_LIMITED;
+}
+
 /*
  * Takes what is in the job, or tells its sender why not. What came back from the store was there before what has come
  * since.
  */
 static void keep_waiting(struct chat *chat, struct chat_room *room, struct chat_job *job)
 {
-    bool is_back = job->tries > 0;
+    enum chat_code code = no_waiting(room, job);
 
-    if (!room->open) {
-        refuse(chat, job, CODE_ROOM_CLOSED);
-    } else if (job->tries >= CHAT_TRIES_MAX || room->waiting_n >= CHAT_WAITING_MAX) {
-        refuse(chat, job, CODE_RATE_LIMITED);
-    } else {
-        struct chat_job *moved = move(job);
-        if (is_back)
-            STAILQ_INSERT_TAIL(&room->refused, moved, link);
-        else
-            STAILQ_INSERT_TAIL(&room->waiting, moved, link);
-        room->waiting_n++;
+    if (code != CODE_COUNT) {
+        refuse(chat, job, code);
+        return;
     }
+    struct chat_job *moved = move(job);
+    if (moved->is_numbered)
+        STAILQ_INSERT_TAIL(&room->refused, moved, link);
+    else
+        STAILQ_INSERT_TAIL(&room->waiting, moved, link);
+    room->waiting_n++;
 }
 
 /* NULL: none. */
@@ -177,8 +196,15 @@ static void settle(struct chat *chat, struct chat_room *room, struct chat_job *j
         return;
     room->seq = room->head;
     room->resync = false;
-    while ((again = next_waiting(room)))
-        number(chat, room, again);
+    while ((again = next_waiting(room))) {
+        const struct chat_user *sender = user_by_id(chat, again->who);
+        if (sender && room_member(room, sender)) {
+            number(chat, room, again);
+            continue;
+        }
+        refuse(chat, again, CODE_NOT_FOUND); /* he has left meanwhile */
+        chat_job_free(again);
+    }
 }
 
 /* Who asks whether a message was stored, while the room cannot take a new one. */
@@ -228,6 +254,10 @@ void cmd_new_message(const struct call *c)
         call_error(c, CODE_LIMIT);
         return;
     }
+    if (c->conn->extensions && !flight_begin(c->chat, c->user->client_id, c->req->cid)) {
+        say_rate_limited(c->chat, c->conn, CMD_NEW_MESSAGE, c->req->label, CHAT_ASK_AGAIN_MS);
+        return;
+    }
     struct chat_job *job = message_job(c, room);
     if (!room->resync) {
         number(c->chat, room, job);
@@ -244,6 +274,8 @@ static void say_stored(struct chat *chat, const struct chat_job *job, const stru
 {
     struct chat_conn *conn = asker_of(chat, job);
 
+    if (job->kind == JOB_ADD_MESSAGE)
+        flight_end(chat, job);
     if (!conn || !conn->extensions || (!job->label.n && !job->cid.n))
         return;
     struct chat_push *push = push_new(chat, PUSH_ACK);

@@ -102,7 +102,7 @@ void room_close(struct chat *chat, struct chat_room *room, const char *reason)
     push->room = room;
     push->reason = reason;
     act_send_members(chat, room, push, NULL);
-    refuse_waiting(chat, room, CODE_ROOM_CLOSED);
+    refuse_waiting(chat, room, strcmp(reason, "deleted") == 0 ? CODE_NOT_FOUND : CODE_ROOM_CLOSED);
     presence_changed(chat);
 }
 

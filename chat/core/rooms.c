@@ -455,7 +455,6 @@ void done_delete_room(struct chat *chat, struct chat_job *job)
         say_delete_failed(chat, job);
         return;
     }
-    refuse_waiting(chat, room, CODE_NOT_FOUND);
     room_close(chat, room, "deleted");
     TAILQ_FOREACH (m, &room->members, of_room)
         member_delist(m);

@@ -176,6 +176,7 @@ static struct edge *edge_new(const struct edge_options *options)
     for (int i = 0; i < LIFE_COUNT; i++)
         TAILQ_INIT(&e->life[i]);
     TAILQ_INIT(&e->dirty);
+    TAILQ_INIT(&e->choked);
     STAILQ_INIT(&e->departing);
     RB_INIT(&e->addresses);
     return e;

@@ -58,13 +58,14 @@ enum life {
 
 struct lag {
     SLIST_ENTRY(lag) of_session;
+    uint8_t uid[ID_LEN]; /* of the room; another one may have its id later */
     struct name room;
     uint64_t from_seq;
 };
 
 struct session {
     struct edge *edge;
-    TAILQ_ENTRY(session) in_life, in_dirty;
+    TAILQ_ENTRY(session) in_life, in_dirty, in_choked;
     STAILQ_ENTRY(session) in_departing;
     struct lws *wsi;        /* NULL: the socket is gone */
     struct chat_conn *conn; /* NULL: the core does not know it, or no more */
@@ -80,6 +81,7 @@ struct session {
     uint16_t close_code; /* ours, or what the peer said */
     bool is_dirty;       /* in the dirty list */
     bool is_choked;      /* the socket takes no more; a WRITEABLE will come */
+    int64_t choked_ms;   /* since when */
     bool wants_online;
     bool is_closing; /* nothing more is taken from it or given to it */
     bool has_peer_closed;
@@ -113,7 +115,7 @@ struct edge {
     size_t sockets_n, sessions_n, jobs_n;
     bool is_reading_paused;
 
-    struct session_list life[LIFE_COUNT], dirty;
+    struct session_list life[LIFE_COUNT], dirty, choked; /* choked: longest first */
     STAILQ_HEAD(, session) departing;
     struct address_tree addresses;
     bool is_stepping;
@@ -190,6 +192,7 @@ void queue_drop(struct session *s); /* what is not written yet */
 void queue_online(struct session *s);
 void queue_mark(struct session *s); /* to be flushed at the end of this turn */
 void queue_flush(struct edge *e);
+void queue_unchoke(struct session *s); /* the socket has taken something */
 void queue_try(struct session *s);     /* writes what the socket takes at once */
 void queue_release(struct session *s); /* gives its buffer back */
 void pool_trim(struct edge *e);

@@ -7,6 +7,7 @@
  * until they are closed.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "chat/edge/internal.h"
 
@@ -25,7 +26,7 @@ static struct lag *find(const struct session *s, const struct chat_room *room)
     struct lag *l;
 
     SLIST_FOREACH (l, &s->lags, of_session)
-        if (slice_eq(name_slice(&l->room), name_slice(&room->id)))
+        if (memcmp(l->uid, room->uid, ID_LEN) == 0)
             return l;
     return NULL;
 }
@@ -42,6 +43,7 @@ static bool note(struct session *s, const struct chat_room *room, uint64_t seq)
     struct lag *l = calloc(1, sizeof(*l));
     if (!l)
         return false;
+    memcpy(l->uid, room->uid, ID_LEN);
     l->room = room->id;
     l->from_seq = seq;
     SLIST_INSERT_HEAD(&s->lags, l, of_session);

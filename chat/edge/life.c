@@ -43,10 +43,28 @@ static struct session *due(struct edge *e, enum life life, int64_t after_ms)
     return s && now_ms(e) - s->life_ms >= after_ms ? s : NULL;
 }
 
+/* Whose socket has taken nothing for so long keeps our memory and reads nothing, whatever it sends. */
+static void close_choked(struct edge *e)
+{
+    const struct conf *conf = e->o.conf;
+    int64_t most_ms = (conf->chat_ping_interval + conf->chat_pong_timeout) * 1000;
+    struct session *s, *next;
+
+    for (s = TAILQ_FIRST(&e->choked); s && now_ms(e) - s->choked_ms >= most_ms; s = next) {
+        next = TAILQ_NEXT(s, in_choked);
+        if (s->life == LIFE_CLOSING)
+            continue;
+        metric_count(COUNT_slow_readers, 1);
+        session_close(s, CLOSE_TOO_SLOW);
+    }
+}
+
 void life_tick(struct edge *e)
 {
     const struct conf *conf = e->o.conf;
     struct session *s;
+
+    close_choked(e);
 
     while ((s = due(e, LIFE_ALIVE, conf->chat_ping_interval * 1000))) {
         life_move(s, LIFE_PINGED);

@@ -84,10 +84,8 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         return s && session_peer_closed(s, slice_of(in, len)) ? -1 : 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
-        if (s) {
-            s->is_choked = false;
-            queue_mark(s);
-        }
+        if (s)
+            queue_unchoke(s);
         return 0;
     case LWS_CALLBACK_CLOSED:
         if (s) {

@@ -253,6 +253,23 @@ static void add_online(struct session *s)
     }
 }
 
+static void choke(struct session *s)
+{
+    s->is_choked = true;
+    s->choked_ms = (int64_t)uv_now(&s->edge->loop);
+    TAILQ_INSERT_TAIL(&s->edge->choked, s, in_choked);
+    (void)lws_callback_on_writable(s->wsi);
+}
+
+void queue_unchoke(struct session *s)
+{
+    if (!s->is_choked)
+        return;
+    s->is_choked = false;
+    TAILQ_REMOVE(&s->edge->choked, s, in_choked);
+    queue_mark(s);
+}
+
 static void flush_one(struct session *s)
 {
     if (s->is_choked || s->has_peer_closed || !s->wsi)
@@ -266,8 +283,7 @@ static void flush_one(struct session *s)
         }
         s->out_at += n;
         if (lws_partial_buffered(s->wsi)) {
-            s->is_choked = true;
-            (void)lws_callback_on_writable(s->wsi);
+            choke(s);
             break;
         }
     }
@@ -295,4 +311,6 @@ void queue_flush(struct edge *e)
             lag_tell(s);
         flush_one(s);
     }
+    for (int i = 0; i < WIRE_PROFILES; i++)
+        buf_reset(&e->json[i]); /* the last texts are not left lying about */
 }

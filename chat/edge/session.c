@@ -327,6 +327,9 @@ void session_gone(struct session *s)
     if (s->is_dirty)
         TAILQ_REMOVE(&e->dirty, s, in_dirty);
     s->is_dirty = false;
+    if (s->is_choked)
+        TAILQ_REMOVE(&e->choked, s, in_choked);
+    s->is_choked = false;
     queue_release(s);
     e->sessions_n--;
     if (s->conn && e->drain != DRAIN_OVER)

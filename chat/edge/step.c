@@ -62,6 +62,7 @@ static void one_step(struct edge *e, struct chat_event *ev)
     for (size_t i = 0; i < actions.n; i++)
         carry_out(e, &actions.list[i]);
     e->is_stepping = false;
+    chat_forget_step(e->o.chat);
 }
 
 static void tell_departures(struct edge *e)

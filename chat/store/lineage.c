@@ -1,9 +1,11 @@
 /*
  * Which history this is: an id that stays while the database goes on, and changes when an older one was put back.
  *
- * Each start draws a run's id and writes it into the database and into a file beside it; the database keeps, too, which
- * file it lies in (inode and time of birth). A backup that is put back is another file, or has the run's id of another
- * start than the file beside it. A start that is cut off leaves both ids in the file, and either is the last one.
+ * Each start and each orderly end draws a run's id and writes it into the database and into a file beside it; the
+ * database keeps, too, which file it lies in (inode and time of birth). A backup that is put back is another file, or
+ * has another run's id than the file beside it. One that is cut off leaves both ids in the file, and either is the
+ * last. What escapes: a backup of the very run that was killed, put back into the same file; and both files of one
+ * moment.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -89,6 +91,14 @@ static enum rc write_note(const char *note, const uint8_t run[ID_LEN], const uin
     return file_write_atomic(note, buf_slice(&file), 0600);
 }
 
+static enum rc begin_run(struct sqlite_store *s, const char *note, struct lineage *l, const uint8_t *before)
+{
+    TRY(random_bytes(l->run, ID_LEN));
+    TRY(write_note(note, l->run, before));
+    TRY(write_row(s, l));
+    return write_note(note, l->run, NULL);
+}
+
 enum rc store_lineage(struct sqlite_store *s, const char *path, const char *note)
 {
     struct lineage was = {0}, is = {0};
@@ -105,10 +115,19 @@ enum rc store_lineage(struct sqlite_store *s, const char *path, const char *note
         memcpy(is.id, was.id, ID_LEN);
     else
         TRY(random_bytes(is.id, ID_LEN));
-    TRY(random_bytes(is.run, ID_LEN));
-    TRY(write_note(note, is.run, was.is_there ? was.run : NULL));
-    TRY(write_row(s, &is));
-    TRY(write_note(note, is.run, NULL));
+    TRY(begin_run(s, note, &is, was.is_there ? was.run : NULL));
     memcpy(s->history_id, is.id, ID_LEN);
     return RC_OK;
+}
+
+void store_lineage_end(struct sqlite_store *s, const char *note)
+{
+    struct lineage l = {0};
+    uint8_t before[ID_LEN];
+
+    if (read_row(s, &l) != RC_OK || !l.is_there)
+        return;
+    memcpy(before, l.run, ID_LEN);
+    if (begin_run(s, note, &l, before) != RC_OK)
+        log_note(LOG_WARN, "history", "the end of this run could not be noted");
 }

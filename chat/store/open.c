@@ -151,6 +151,9 @@ static void store_stop(struct chat_store *base)
     if (s == NULL)
         return;
     store_end_thread(s);
+    if (s->note)
+        store_lineage_end(s, s->note);
+    str_done(&s->note);
     while ((job = STAILQ_FIRST(&s->done)) != NULL) {
         STAILQ_REMOVE_HEAD(&s->done, link);
         chat_job_free(job);
@@ -269,6 +272,8 @@ enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret
                     rc == RC_DB                             ? db_error(&s->db)
                     : rc == RC_MODIFIED || rc == RC_NO_KVNO ? "chat/master.key is not the one of this database"
                                                             : NULL);
+    s->note = note;
+    note = NULL;
     *ret_master = master;
     master.master = NULL;
     *ret = &s->base;

@@ -103,6 +103,7 @@ struct sqlite_store {
     struct db db;
     struct master *master;
     uint8_t history_id[ID_LEN];
+    char *note; /* the file beside the database: lineage.c */
     sqlite3_stmt *sql[SQL_COUNT];
     struct store_room_tree rooms;
     STAILQ_HEAD(, store_room) touched; /* in this transaction */
@@ -151,6 +152,7 @@ struct row_ref store_canary_ref(void);
 
 /* lineage.c: sets history_id. path: of the database; note: of the file beside it. */
 MUST enum rc store_lineage(struct sqlite_store *s, const char *path, const char *note);
+void store_lineage_end(struct sqlite_store *s, const char *note); /* at an orderly end */
 
 /* thread.c */
 enum rc store_start(struct chat_store *base, void (*wake)(void *ctx), void *ctx);

@@ -152,6 +152,13 @@ static enum rc insert_message(struct sqlite_store *s, const struct chat_job *job
     return db_run(st);
 }
 
+/* One that is there already is told so at once: numbered again, it would make the next hole. */
+static enum rc behind_a_hole(struct sqlite_store *s, struct chat_job *job)
+{
+    enum rc rc = job->cid.n ? store_find_message(s, job, false) : RC_NOT_FOUND;
+    return rc == RC_OK ? RC_EXISTS : rc == RC_NOT_FOUND ? RC_LIMIT : rc;
+}
+
 static enum rc add_message(struct sqlite_store *s, struct chat_job *job)
 {
     struct store_room *room = store_room_find(s, job->room_uid);
@@ -159,7 +166,7 @@ static enum rc add_message(struct sqlite_store *s, struct chat_job *job)
     if (room == NULL)
         return RC_NOT_FOUND;
     if (job->message.seq != room->head + 1)
-        return RC_LIMIT;
+        return behind_a_hole(s, job);
     TRY(check_version(s, buf_slice(&job->message.box)));
     enum rc rc = insert_message(s, job, room);
     if (rc == RC_EXISTS) {

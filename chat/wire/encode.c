@@ -168,17 +168,35 @@ struct window {
     size_t first, end;
 };
 
+/* Where the page was asked from: its first message that is not before that. */
+static size_t middle_of(const struct chat_push *p)
+{
+    size_t i = 0;
+
+    if (!p->is_page || p->side == SIDE_NEWEST || p->side == SIDE_BEFORE)
+        return p->messages_n;
+    while (p->side == SIDE_AROUND && i < p->messages_n && p->messages[i].seq < p->seq)
+        i++;
+    return i;
+}
+
+/* Grows to both sides from the middle. */
 static struct window what_fits(const struct chat_push *p, size_t used)
 {
-    bool from_front = p->is_page && p->side == SIDE_AFTER;
-    size_t n = 0;
+    size_t middle = middle_of(p);
+    struct window w = {middle, middle};
 
-    for (; n < p->messages_n; n++) {
-        used += room_for(p, &p->messages[from_front ? n : p->messages_n - 1 - n]);
+    while (w.first > 0 || w.end < p->messages_n) {
+        bool back = w.end == p->messages_n || (w.first > 0 && middle - w.first < w.end - middle);
+        used += room_for(p, &p->messages[back ? w.first - 1 : w.end]);
         if (used > WIRE_JSON_MAX)
             break;
+        if (back)
+            w.first--;
+        else
+            w.end++;
     }
-    return from_front ? (struct window){0, n} : (struct window){p->messages_n - n, p->messages_n};
+    return w;
 }
 
 static void put_room_messages(const struct encoder *e, struct jw *j, const struct chat_push *p)

@@ -55,7 +55,7 @@ static bool text(struct scan *s, struct slice *ret)
 
 static json_t *number(struct scan *s)
 {
-    bool negative = *s->p == '-';
+    bool negative = s->p < s->end && *s->p == '-';
     json_int_t value = 0;
 
     s->p += negative;

@@ -294,7 +294,7 @@ static const volatile uint32_t *find_index(const struct db *db)
 
 bool db_mark(struct db *db, struct db_mark *ret)
 {
-    if (!sqlite3_get_autocommit(db->h))
+    if (sqlite3_txn_state(db->h, "main") != SQLITE_TXN_NONE)
         return false;
     if (!db->index)
         db->index = find_index(db);

@@ -39,7 +39,7 @@ struct db_mark {
     uint32_t head[24];
 };
 
-/* False when it cannot be told: inside a transaction of this handle, or while there is no index. */
+/* False when it cannot be told: inside a transaction of this handle, a read too, or while there is no index. */
 MUST bool db_mark(struct db *db, struct db_mark *ret);
 bool db_mark_eq(const struct db_mark *a, const struct db_mark *b);
 

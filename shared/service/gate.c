@@ -43,6 +43,7 @@ struct gate {
     pthread_cond_t resolved;
     struct buckets tree;
     TAILQ_HEAD(, bucket) used[WORTH_COUNT];
+    size_t used_n[WORTH_COUNT];
     STAILQ_HEAD(, bucket) dirty;
     size_t n, records;
     char *path;
@@ -115,10 +116,16 @@ static struct bucket *find(struct gate *g, const uint8_t key[GATE_ID])
     return RB_FIND(buckets, &g->tree, &want);
 }
 
+static void delist(struct gate *g, struct bucket *b)
+{
+    TAILQ_REMOVE(&g->used[b->worth], b, in_use);
+    g->used_n[b->worth]--;
+}
+
 static void drop(struct gate *g, struct bucket *b)
 {
     RB_REMOVE(buckets, &g->tree, b);
-    TAILQ_REMOVE(&g->used[b->worth], b, in_use);
+    delist(g, b);
     g->n--;
     free(b);
 }
@@ -131,26 +138,44 @@ static void enlist(struct gate *g, struct bucket *b)
                : memcmp(b->principal, nobody, GATE_ID) != 0 ? WORTH_PRINCIPAL
                                                             : WORTH_NETWORK;
     TAILQ_INSERT_TAIL(&g->used[b->worth], b, in_use);
+    g->used_n[b->worth]++;
 }
 
 /* It is used, or worth something else. */
 static void touch(struct gate *g, struct bucket *b)
 {
-    TAILQ_REMOVE(&g->used[b->worth], b, in_use);
+    delist(g, b);
     enlist(g, b);
 }
 
-/* Makes room: of the least worth, the least recently used bucket that nobody is waiting for and that is written. */
-static void evict(struct gate *g)
+/* The least recently used of that worth that nobody is waiting for and that is written. */
+static bool evict_of(struct gate *g, enum worth worth)
 {
     struct bucket *b;
 
+    TAILQ_FOREACH (b, &g->used[worth], in_use)
+        if (b->pending == 0 && !b->is_dirty) {
+            drop(g, b);
+            return true;
+        }
+    return false;
+}
+
+/* Makes room: of what has more than its share of the buckets; else of the least worth. */
+static void evict(struct gate *g)
+{
+    static const size_t share[WORTH_COUNT] = {
+        [WORTH_NETWORK] = GATE_BUCKETS_MAX / 4,
+        [WORTH_PRINCIPAL] = GATE_BUCKETS_MAX / 4,
+        [WORTH_FAMILIAR] = GATE_BUCKETS_MAX / 2,
+    };
+
     for (int worth = 0; worth < WORTH_COUNT; worth++)
-        TAILQ_FOREACH (b, &g->used[worth], in_use)
-            if (b->pending == 0 && !b->is_dirty) {
-                drop(g, b);
-                return;
-            }
+        if (g->used_n[worth] > share[worth] && evict_of(g, (enum worth)worth))
+            return;
+    for (int worth = 0; worth < WORTH_COUNT; worth++)
+        if (evict_of(g, (enum worth)worth))
+            return;
 }
 
 /* NULL: out of memory. */

@@ -209,6 +209,26 @@ def test_a_slow_reader_is_told_from_where_to_read_the_history(new_realm):
     assert m["kerb_lagged_total"] == 1 and m["kerb_slow_readers_total"] == 0
 
 
+def test_who_reads_nothing_is_closed_whatever_he_sends(new_realm):
+    realm = new_realm(chat={"queue_max": 1048576, "ping_interval": 1, "pong_timeout": 1})
+    a, user = realm.chat(realm.add_user(), extensions=True), realm.add_user()
+    ticket = realm.ticket(user)
+    realm.chat(ticket).close()
+    room = rid()
+    a.new_room(room, 0, [user])
+    with RawSocket(realm.chat_addr, rcvbuf=4096) as slow:
+        slow.send(frame(json.dumps(ticket.login_frame(extensions=True)).encode()))
+        assert slow.read()[0] == 1
+        a.expect("online", users_online=lambda u: user.name in u)
+
+        def said():
+            slow.send(frame(b"alive", opcode=10))
+            say(a, room, "z" * 16000, secrets.token_hex(8))
+            return realm.metrics("chat")["kerb_slow_readers_total"] == 1
+        wait_until(said, timeout=60, what="the end of who does not read")
+    wait_until(lambda: user.name not in a.online()["users_online"])
+
+
 # --- rates ---
 
 def test_who_asks_too_much_is_told_when_to_go_on(new_realm):

@@ -171,6 +171,32 @@ def test_history_comes_back_after_a_restart(own_realm, tmp_path):
     assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d {alice.user.name}: before the restart\n", r.stdout)
 
 
+def test_what_was_said_while_the_connection_was_away_is_shown(own_realm, tmp_path):
+    people = People(own_realm, tmp_path)
+    alice, bob = people.add(2)
+    assert alice.run("rooms").returncode == 0
+    b = people.chat(bob)
+    say(b, f"/new lounge 0 {alice.user.name}")
+    b.expect("you are in the room lounge")
+    say(b, "/open lounge")
+    b.expect("lounge is open: 0 messages")
+    assert alice.run("send", "lounge", "before").returncode == 0
+    b.expect("before")
+    os.kill(b.pid, signal.SIGSTOP)
+    own_realm.kill("chat")
+    own_realm.start("chat")
+    for i in range(3):
+        assert alice.run("send", "lounge", f"meanwhile {i}").returncode == 0
+    os.kill(b.pid, signal.SIGCONT)
+    for i in range(3):
+        b.expect(f"meanwhile {i}", timeout=40)
+    say(b, "and on")
+    b.expect("and on")
+    say(b, "/quit")
+    status, rest = b.end()
+    assert status == 0 and "meanwhile" not in rest
+
+
 # --- the vault ---
 
 def sealed_room(people, *members, name):

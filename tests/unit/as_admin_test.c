@@ -142,6 +142,7 @@ static void taking_over__needs_a_login_of_the_last_minutes(void **state)
     ticket.auth_time = NOW - 901;
     refuses("{\"op\":\"user_reset\",\"name\":\"alice\"}", "old_login");
     refuses("{\"op\":\"admin_grant\",\"name\":\"alice\"}", "old_login");
+    refuses("{\"op\":\"user_del\",\"name\":\"alice\"}", "old_login"); /* or her name would be anybody's */
     assert_false(found("alice").is_admin);
     does("{\"op\":\"user_cut_off\",\"name\":\"alice\"}");
     does("{\"op\":\"user_list\"}");

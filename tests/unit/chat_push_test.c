@@ -451,9 +451,11 @@ static void push__a_page_that_is_too_large(void **state)
     } want[] = {
         {SIDE_AFTER,  1, 3},
         {SIDE_BEFORE, 3, 5},
+        {SIDE_AROUND, 1, 3}, /* of 2 */
     };
     for (size_t i = 0; i < ARRAY_LEN(want); i++) {
         push.side = want[i].side;
+        push.seq = 2;
         AUTO(json_done) json_t *j = written(&push);
         const json_t *list = json_object_get(j, "messages");
         assert_int_equal(json_array_size(list), want[i].last - want[i].first + 1);

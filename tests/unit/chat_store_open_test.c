@@ -280,6 +280,30 @@ static void history_id__changes_when_a_backup_is_put_back(void **state)
     assert_memory_not_equal(first, history_id, ID_LEN);
 }
 
+/* Taken while the daemon ran, put back into the same file after it has ended. */
+static void history_id__changes_when_a_backup_of_the_same_run_is_put_back(void **state)
+{
+    struct bench *b = *state;
+    uint8_t first[ID_LEN];
+    struct db db = {0};
+    char path[128], backup[128], sql[200];
+
+    memcpy(first, history_id, ID_LEN);
+    path_of(b, "/chat.db", path);
+    path_of(b, "/backup", backup);
+    assert_ok(db_open(path, &store_schema, DB_WRITE, &db));
+    (void)snprintf(sql, sizeof sql, "VACUUM INTO '%s'", backup);
+    assert_ok(db_exec(&db, sql));
+    db_close(&db);
+    assert_int_equal(chmod(backup, 0600), 0);
+    people(b);
+    stop_store(b);
+    copy_file(b, "/backup", "/chat.db");
+    assert_int_equal(unlink(backup), 0);
+    open_store(b);
+    assert_memory_not_equal(first, history_id, ID_LEN);
+}
+
 /* Messages of before the third schema are read as they were; they have no cid. */
 static void open__brings_an_older_file_up_to_date(void **state)
 {
@@ -319,6 +343,7 @@ int main(void)
         TEST(history_id__stays_while_the_database_goes_on),
         TEST(history_id__stays_when_a_start_was_cut_off),
         TEST(history_id__changes_when_a_backup_is_put_back),
+        TEST(history_id__changes_when_a_backup_of_the_same_run_is_put_back),
         TEST(open__brings_an_older_file_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

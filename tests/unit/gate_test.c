@@ -271,6 +271,22 @@ static void gate__keeps_held_names_in_a_flood_of_networks(void **state)
     gate_close(g);
 }
 
+/* Somebody with an account and many networks makes many familiar ones: they push out each other, not names. */
+static void gate__keeps_held_names_in_a_flood_of_familiar_networks(void **state)
+{
+    (void)state;
+    struct gate *g = fresh(NULL);
+    char from[32];
+
+    fail_times(g, "alice", OTHER, limits.principal_free, 1000);
+    for (unsigned i = 0; i < GATE_BUCKETS_MAX; i++) {
+        (void)snprintf(from, sizeof(from), "2001:db8:%x:%x::1", i >> 16, i & 0xffff);
+        assert_int_equal(attempt(g, "mallory", from, true, 1000), GATE_OPEN);
+    }
+    assert_int_equal(attempt(g, "alice", OTHER, true, 1000), GATE_HELD);
+    gate_close(g);
+}
+
 /* --- 200 at once --- */
 
 struct crowd {
@@ -339,6 +355,7 @@ int main(void)
         cmocka_unit_test(gate__bounds_its_buckets),
         cmocka_unit_test(gate__keeps_familiar_networks_in_a_flood),
         cmocka_unit_test(gate__keeps_held_names_in_a_flood_of_networks),
+        cmocka_unit_test(gate__keeps_held_names_in_a_flood_of_familiar_networks),
         cmocka_unit_test(gate__lets_no_more_than_the_free_tries_of_200_parallel_guesses_through),
         cmocka_unit_test(gate__lets_200_parallel_good_logins_through),
     };
