@@ -10,11 +10,11 @@
  * try after a delay that doubles with each. One per network, whatever the name: too many wrong tries within a while,
  * and the network is told so (429). A principal who is held is answered like a wrong secret, after the same work.
  *
- * Buckets are bounded in number: familiar networks may have half of them, principals and networks a quarter each, and of
- * what has more, the one that was least recently used goes first: a flood pushes out its like. They outlive a restart: what changed
- * by wrong tries is appended to a file by gate_flush(), at least once a second. Right tries write nothing.
- * Networks are an IPv4 address or the first 64 bits of an IPv6 address. Thread: all calls lock, and those of several
- * threads wait for each other as said; a thread that is in the middle of a try must not begin another.
+ * Buckets are bounded in number: familiar networks may have half of them, principals and networks a quarter each, and
+ * of what has more, the one that was least recently used goes first: a flood pushes out its like. They outlive a
+ * restart: what changed by wrong tries is appended to a file by gate_flush(), at least once a second. Right tries write
+ * nothing. Networks are an IPv4 address or the first 64 bits of an IPv6 address. Thread: all calls lock, and those of
+ * several threads wait for each other as said; a thread that is in the middle of a try must not begin another.
  */
 #ifndef KERB_SERVICE_GATE_H
 #define KERB_SERVICE_GATE_H
