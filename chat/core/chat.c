@@ -14,6 +14,12 @@ static void (*const commands[CMD_COUNT])(const struct call *c) = {
     [CMD_MARK_READ] = cmd_mark_read, [CMD_TYPING] = cmd_typing,
 };
 
+/* Known clients of before do not know these. */
+static bool is_extension(enum chat_command cmd)
+{
+    return cmd == CMD_GET_HISTORY || cmd == CMD_MARK_READ || cmd == CMD_TYPING;
+}
+
 static void done_add_user(struct chat *chat, struct chat_job *job)
 {
     struct chat_user *user = user_by_id(chat, job->who);
@@ -249,7 +255,7 @@ static void requested(struct chat *chat, const struct chat_event *ev)
         call_error(&call, CODE_NOT_LOGGED_IN);
     else if (wait_ms > 0)
         say_rate_limited(chat, ev->conn, call.req->cmd, call.req->label, wait_ms);
-    else if (!commands[call.req->cmd])
+    else if (!commands[call.req->cmd] || (is_extension(call.req->cmd) && !ev->conn->extensions))
         call_error(&call, CODE_MALFORMED);
     else
         commands[call.req->cmd](&call);

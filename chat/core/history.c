@@ -24,20 +24,11 @@ void history_ask(struct chat *chat, struct chat_room *room, const struct chat_co
     act_job(chat, job);
 }
 
-/* Known clients of before do not know it. */
 void cmd_get_history(const struct call *c)
 {
-    if (!c->conn->extensions) {
-        call_error(c, CODE_MALFORMED);
-        return;
-    }
-    const struct chat_member *m = call_member(c);
+    const struct chat_member *m = call_member_of_open(c);
     if (!m)
         return;
-    if (!m->room->open) {
-        call_error(c, CODE_ROOM_CLOSED);
-        return;
-    }
     struct chat_job *job = history_job(m->room, c->conn, c->req->label);
     job->side = c->req->side;
     job->from_seq = c->req->seq;

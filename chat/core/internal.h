@@ -136,6 +136,8 @@ struct chat_room *room_by_id(const struct chat *chat, const struct name *id);
 struct chat_room *room_by_uid(const struct chat *chat, const uint8_t uid[ID_LEN]);
 /* The room that the request names and its caller is a member of; NULL: he was told `not_found`. */
 struct chat_member *call_member(const struct call *c);
+/* The same, and the room is open; NULL: he was told `not_found` or `room_closed`. */
+struct chat_member *call_member_of_open(const struct call *c);
 struct chat_member *room_member(const struct chat_room *room, const struct chat_user *user);
 struct chat_job *room_job(const struct chat_room *room, enum chat_job_kind kind);
 /* The room that a job came back for; NULL: it is gone. */

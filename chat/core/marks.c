@@ -8,10 +8,6 @@
 /* A mark only rises, and not beyond what there is. Whether the room is open does not matter: it says nothing of it. */
 void cmd_mark_read(const struct call *c)
 {
-    if (!c->conn->extensions) {
-        call_error(c, CODE_MALFORMED);
-        return;
-    }
     const struct chat_member *m = call_member(c);
     if (!m)
         return;
@@ -76,18 +72,9 @@ static bool is_typing_often(struct chat *chat, struct chat_conn *conn)
 void cmd_typing(const struct call *c)
 {
     const struct chat_member *other;
-
-    if (!c->conn->extensions) {
-        call_error(c, CODE_MALFORMED);
-        return;
-    }
-    const struct chat_member *m = call_member(c);
+    const struct chat_member *m = call_member_of_open(c);
     if (!m)
         return;
-    if (!m->room->open) {
-        call_error(c, CODE_ROOM_CLOSED);
-        return;
-    }
     call_ack(c, NULL);
     if (is_typing_often(c->chat, c->conn))
         return;

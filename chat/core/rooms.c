@@ -67,6 +67,16 @@ struct chat_member *call_member(const struct call *c)
     return NULL;
 }
 
+struct chat_member *call_member_of_open(const struct call *c)
+{
+    struct chat_member *m = call_member(c);
+
+    if (!m || m->room->open)
+        return m;
+    call_error(c, CODE_ROOM_CLOSED);
+    return NULL;
+}
+
 struct chat_job *room_job(const struct chat_room *room, enum chat_job_kind kind)
 {
     struct chat_job *job = job_new(kind);
