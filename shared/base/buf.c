@@ -34,6 +34,17 @@ int slice_cmp(struct slice a, struct slice b)
     return d ? d : (a.n > b.n) - (a.n < b.n);
 }
 
+struct slice slice_trim(struct slice s, const char *blanks)
+{
+    size_t n = strlen(blanks);
+
+    while (s.n && memchr(blanks, s.p[s.n - 1], n))
+        s.n--;
+    while (s.n && memchr(blanks, s.p[0], n))
+        s = slice_of(s.p + 1, s.n - 1);
+    return s;
+}
+
 void wipe(void *p, size_t n)
 {
     if (p)

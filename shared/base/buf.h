@@ -28,8 +28,9 @@ struct buf {
 struct slice slice_of(const void *p, size_t n);
 struct slice slice_text(const char *text);
 struct slice buf_slice(const struct buf *b);
-bool slice_eq(struct slice a, struct slice b); /* not for secrets: see crypto/ct.h */
-int slice_cmp(struct slice a, struct slice b); /* bytewise, shorter first */
+bool slice_eq(struct slice a, struct slice b);               /* not for secrets: see crypto/ct.h */
+int slice_cmp(struct slice a, struct slice b);               /* bytewise, shorter first */
+struct slice slice_trim(struct slice s, const char *blanks); /* without the blanks at both ends */
 
 #define SLICE(array) slice_of((array), sizeof(array))
 /* printf("%.*s", SLICE_FMT(s)) */

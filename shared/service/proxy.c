@@ -118,15 +118,6 @@ static bool is_trusted(const struct proxy_list *list, const struct addr *a)
     return false;
 }
 
-static struct slice trimmed(struct slice s)
-{
-    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = slice_of(s.p + 1, s.n - 1);
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
 /* Some proxies write "a.b.c.d:port" or "[x::y]:port". */
 static struct slice without_port(struct slice s)
 {
@@ -167,7 +158,7 @@ void proxy_client_address(const struct proxy_list *list, const struct sockaddr *
     while (forwarded.n && is_trusted(list, &client)) {
         const uint8_t *comma = memrchr(forwarded.p, ',', forwarded.n);
         size_t start = comma ? (size_t)(comma - forwarded.p) + 1 : 0;
-        struct slice last = trimmed(slice_of(forwarded.p + start, forwarded.n - start));
+        struct slice last = slice_trim(slice_of(forwarded.p + start, forwarded.n - start), " \t");
         struct addr next;
         if (!addr_parse(without_port(last), &next))
             break; /* nobody vouches for what is further left */

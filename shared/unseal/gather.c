@@ -192,27 +192,13 @@ static enum rc complete(struct gather *g, size_t at)
     return RC_OK;
 }
 
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct slice trimmed(struct slice s)
-{
-    while (s.n && is_blank(s.p[s.n - 1]))
-        s.n--;
-    while (s.n && is_blank(s.p[0]))
-        s = slice_of(s.p + 1, s.n - 1);
-    return s;
-}
-
 enum rc gather_take(struct gather *g, struct slice text, struct gather_told *ret)
 {
     AUTO(shamir_share_done) struct shamir_share share = {0};
     size_t at = 0;
 
     gather_progress(g, ret);
-    text = trimmed(text);
+    text = slice_trim(text, " \t\r\n");
     if (text.n > SHARE_TEXT_MAX || shamir_share_parse(shamir_field_named(SHARES_FIELD), text, &share) != RC_OK)
         return RC_MALFORMED;
     ret->number = share.index;

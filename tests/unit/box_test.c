@@ -35,20 +35,6 @@ static void key_of(const json_t *c, uint8_t key[BOX_KEY])
     memcpy(key, b.p, BOX_KEY);
 }
 
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-static struct slice trimmed(struct slice s)
-{
-    while (s.n && is_blank(s.p[s.n - 1]))
-        s.n--;
-    while (s.n && is_blank(s.p[0]))
-        s = slice_of(s.p + 1, s.n - 1);
-    return s;
-}
-
 static bool is_object(struct slice text)
 {
     AUTO(json_done) json_t *j = NULL;
@@ -98,7 +84,7 @@ static void box_open__opens_every_encrypted_vector(void **state)
     size_t i, spaced = 0;
     json_t *c;
     json_array_foreach (cases("encrypt"), i, c) {
-        struct slice want = trimmed(vector_text(c, "plaintext"));
+        struct slice want = slice_trim(vector_text(c, "plaintext"), " \t\r\n");
         open_as(c, vector_text(c, "wire"), want);
         if (json_object_get(c, "wire_plus_as_space")) {
             open_as(c, vector_text(c, "wire_plus_as_space"), want);

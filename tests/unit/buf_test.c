@@ -24,6 +24,16 @@ static void slice_eq__needs_the_same_length(void **state)
     assert_false(slice_eq(slice_of("a\0b", 3), slice_of("a\0c", 3)));
 }
 
+static void slice_trim__takes_the_blanks_at_both_ends_only(void **state)
+{
+    (void)state;
+    assert_true(slice_eq(slice_trim(slice_text(" \ta b\t "), " \t"), slice_text("a b")));
+    assert_true(slice_eq(slice_trim(slice_text("\na\n"), " \t"), slice_text("\na\n")));
+    assert_true(slice_eq(slice_trim(slice_of(" \0 ", 3), " "), slice_of("\0", 1)));
+    assert_int_equal(slice_trim(slice_text(" \t "), " \t").n, 0);
+    assert_int_equal(slice_trim(slice_of(NULL, 0), " ").n, 0);
+}
+
 static void buf_add__grows_and_keeps(void **state)
 {
     (void)state;
@@ -150,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slice_cmp__orders_bytewise_and_shorter_first),
         cmocka_unit_test(slice_eq__needs_the_same_length),
+        cmocka_unit_test(slice_trim__takes_the_blanks_at_both_ends_only),
         cmocka_unit_test(buf_add__grows_and_keeps),
         cmocka_unit_test(buf_reserve__refuses_what_cannot_be),
         cmocka_unit_test(buf_numbers__are_big_endian),
