@@ -71,6 +71,11 @@ def say(terminal, text):
     terminal.type(text + "\r")
 
 
+def quits(terminal):
+    say(terminal, "/quit")
+    assert terminal.end()[0] == 0
+
+
 def make_room(a, *others, threshold=2, name):
     say(a, f"/new {name} {threshold} " + " ".join(others))
 
@@ -99,8 +104,7 @@ def test_two_of_three_open_a_room_and_talk(people):
     say(b, "//slash first")
     a.expect("/slash first")
     for t in (a, b, c):
-        say(t, "/quit")
-        assert t.end()[0] == 0
+        quits(t)
 
 
 def test_a_share_is_given_only_when_its_owner_says_so(people):
@@ -134,8 +138,7 @@ def test_a_member_who_leaves_closes_the_room_and_is_told_what_that_means(people)
     b.expect("asks for your share")
     say(b, "/approve")
     a.expect(f"{brief} is open")
-    say(b, "/quit")
-    assert b.end()[0] == 0
+    quits(b)
     a.expect(f"{brief} is closed: too few of its members are here")
     say(a, f"/leave {brief} delete")
     a.expect(f"deleted {brief}")
@@ -206,8 +209,7 @@ def sealed_room(people, *members, name):
     for t in terminals:
         t.expect(f"your share of {name} is kept in your vault")
     for m, t in zip(members, terminals):
-        say(t, "/quit")
-        assert t.end()[0] == 0
+        quits(t)
         assert not os.path.exists(m.cache + ".shares")
 
 
@@ -215,8 +217,7 @@ def opens(people, kerb, name):
     """What his own share does on this machine."""
     t = people.chat(kerb, name)
     t.expect(f"{name}: presented 1 of 2")
-    say(t, "/quit")
-    assert t.end()[0] == 0
+    quits(t)
 
 
 def test_a_second_device_has_the_shares(people):
@@ -257,8 +258,7 @@ def test_a_reset_loses_the_vault_unless_the_old_password_is_known(people):
     assert "'kerb vault recover'" in alice.run("vault", status=1).stderr
     t = people.chat(alice, board)
     t.expect("your vault is not open")
-    say(t, "/quit")
-    assert t.end()[0] == 0
+    quits(t)
     assert "does not open" in alice.run("vault", "recover", stdin=f"wrong {old.password}\n{fresh.password}\n",
                                         status=1).stderr
     assert "wrong name or password" in alice.run("vault", "recover", stdin=f"{old.password}\nwrong word\n",
@@ -306,8 +306,7 @@ def test_a_share_that_comes_without_a_vault_waits_on_the_machine(people):
     assert os.stat(bob.cache + ".shares").st_mode & 0o7777 == 0o600
     say(b, f"/open {board}")
     b.expect("presented 1 of 2")
-    say(b, "/quit")
-    assert b.end()[0] == 0
+    quits(b)
     bob.run("vault", "recover", stdin=f"{old.password}\n{fresh.password}\n")
     bob.run("rooms")  # any connection brings it to the vault
     assert not os.path.exists(bob.cache + ".shares")
@@ -321,8 +320,7 @@ def open_room(people, *members, name):
     t = people.chat(members[0])
     make_room(t, *(m.user.name for m in members[1:]), threshold=0, name=name)
     t.expect(f"you are in the room {name} (open to its members)")
-    say(t, "/quit")
-    assert t.end()[0] == 0
+    quits(t)
 
 
 def test_scripts_send_list_and_read(people):
@@ -659,8 +657,7 @@ def test_a_long_chat_renews_its_ticket_on_the_same_connection(many_files, tmp_pa
         assert "trying again" not in t.expect(f"{alice.user.name}:")
         t.expect("still here")
         alice.run("logout")
-        say(t, "/quit")
-        assert t.end()[0] == 0
+        quits(t)
 
 
 # --- keys ---
