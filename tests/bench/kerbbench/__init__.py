@@ -1,0 +1,1 @@
+"""What the cases of tests/bench share: servers that are measured, the load generator, the realm, the table."""

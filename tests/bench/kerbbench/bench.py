@@ -1,0 +1,109 @@
+"""One run: the realm, what is started in it, and the table."""
+import base64
+import json
+import os
+import statistics
+import sys
+
+from kerbtest import classic, kdc, realm as realms
+
+from .server import BUILD, Load, Server, tool
+
+CHAT_USERS = 100  # each with several connections
+CONFIG = {"log": {"level": "info"}, "chat": {"connections_per_address_max": 20000, "request_rate": 100000, "request_burst": 100000}}
+
+
+class Bench:
+    """What a case gets: args (rounds, threads), dir (its files), realm, users, and the functions below."""
+
+    def __init__(self, args, directory):
+        self.args, self.dir = args, directory
+        self.running, self.rows, self.figures = [], [], {}
+        config = {**CONFIG, "as": {"threads": args.threads}, "tgs": {"threads": args.threads}}
+        self.realm = realms.Realm(os.path.join(directory, "realm"), config=config, bin_dir=os.path.join(BUILD, "bin"))
+        print("making users", file=sys.stderr, flush=True)
+        self.users = self.realm.add_users(CHAT_USERS)
+
+    # --- servers ---
+
+    def start(self, name):
+        """A daemon: as, tgs, chat."""
+        argv = [os.path.join(BUILD, "bin", "kerb-" + name), "--config", self.realm.conf]
+        server = self.realm.daemons[name] = Server(argv, os.path.join(self.dir, f"kerb-{name}.log"))
+        self.running.append(server)
+        return server
+
+    def reference(self, name, *words):
+        """A program of build/bench/bench that prints its port."""
+        server = Server([tool(name), *words], os.path.join(self.dir, name + ".log"), prints_port=True)
+        self.running.append(server)
+        return server
+
+    def stop(self, server):
+        server.stop()
+        self.running.remove(server)
+
+    def stop_all(self):
+        for server in list(self.running):
+            self.stop(server)
+
+    # --- what is shown ---
+
+    def row(self, what, ours, reference, target, note="", unit="us"):
+        """ours, reference: the figure of each round; the ratio of the medians is to be at most target."""
+        ours_is, reference_is = statistics.median(ours), statistics.median(reference)
+        ratio = ours_is / reference_is
+        self.figures[what] = {"unit": unit, "ours": ours, "reference": reference, "ratio": ratio, "at_most": target}
+        self.rows.append((what, f"{ours_is:.2f} {unit}", f"{reference_is:.2f} {unit}", f"{ratio:.2f}", f"<= {target:g}",
+                          "reached" if ratio <= target else "FALLS SHORT", note))
+
+    def row_at_least(self, what, ours, reference, target, note="", unit="/s"):
+        """The same for what is to be large: a rate."""
+        ours_is, reference_is = statistics.median(ours), statistics.median(reference)
+        ratio = ours_is / reference_is
+        self.figures[what] = {"unit": unit, "ours": ours, "reference": reference, "ratio": ratio, "at_least": target}
+        self.rows.append((what, f"{ours_is:.0f} {unit}", f"{reference_is:.0f} {unit}", f"{ratio:.2f}", f">= {target:g}",
+                          "reached" if ratio >= target else "FALLS SHORT", note))
+
+    def row_alone(self, what, ours, target, note="", unit="us"):
+        """A figure without a reference: the median is to be at most target; None: it is only shown."""
+        ours_is = statistics.median(ours)
+        self.figures[what] = {"unit": unit, "ours": ours, "at_most": target}
+        verdict = "" if target is None else "reached" if ours_is <= target else "FALLS SHORT"
+        self.rows.append((what, f"{ours_is:.2f} {unit}", "", "", "" if target is None else f"<= {target:g} {unit}", verdict,
+                          note))
+
+    def print_table(self):
+        head = ("figure (medians of the rounds)", "ours", "reference", "ratio", "asked", "", "")
+        rows = [head, *self.rows]
+        width = [max(len(r[i]) for r in rows) for i in range(len(head))]
+        for r in rows:
+            print("  ".join(c.ljust(w) if i in (0, 5, 6) else c.rjust(w) for i, (c, w) in enumerate(zip(r, width))).rstrip())
+
+    # --- clients of the chat ---
+
+    def connections(self, n):
+        """n lines for load_chat: users in turn, one ticket each, an authenticator for each connection."""
+        tickets = [kdc.login(self.realm, u).service("chat") for u in self.users]
+        return [f"{t.key.hex()} {json.dumps(t.login_frame())}"
+                for t in (tickets[i % len(tickets)] for i in range(n))]
+
+    def sealed_connections(self, users, n):
+        """The same with sealed tickets as the TGS makes them, minted with the chat's key."""
+        keytab, lines = self.realm.keytab("chat"), []
+        for u in users:
+            key = os.urandom(32)
+            fields = keytab.read(kdc.login(self.realm, u).service("chat").ticket, self.realm.name)
+            fields |= {"client_service_sk": base64.b64encode(key).decode(), "etype": "aes128-cbc-hs256"}
+            lines.append(f"sealed {self.realm.name} {u.name} chat {key.hex()} {keytab.mint(fields, self.realm.name)}")
+        return [lines[i % len(lines)] for i in range(n)]
+
+    def load(self, server, lines):
+        return Load(server.port, lines, self.dir)
+
+    def new_room(self, load, room, users):
+        made = load.do("ask", "new_room", json.dumps({
+            "type": "new_room", "room": room, "threshold": 0, "users": [u.name for u in users],
+            "timestamp": classic.stamp()}))
+        if made["type"] != "new_room":
+            raise SystemExit(f"no room: {made}")

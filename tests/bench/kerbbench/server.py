@@ -1,0 +1,95 @@
+"""Programs that are measured, and those that make the load."""
+import json
+import os
+import re
+import subprocess
+import time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
+BUILD = os.path.join(ROOT, "build/bench")
+START_S, STOP_S = 30, 30
+
+
+def tool(name):
+    return os.path.join(BUILD, "bench", name)
+
+
+class Server:
+    """A program that is measured. Its standard error goes to a file, as a service manager would have it."""
+
+    def __init__(self, argv, log, prints_port=False):
+        self.log_path = log
+        self.log = open(log, "wb")
+        self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=self.log,
+                                      stdout=subprocess.PIPE if prints_port else subprocess.DEVNULL)
+        self.port = int(self.popen.stdout.readline().split()[1]) if prints_port else self.port_in_log()
+
+    def port_in_log(self):
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self.popen.poll() is None:
+            with open(self.log_path, encoding="utf-8", errors="replace") as f:
+                for line in f:
+                    if '"listening"' in line and line.endswith("\n"):
+                        return int(json.loads(line)["port"])
+            time.sleep(0.05)
+        raise SystemExit(f"{self.popen.args[0]} does not listen; see {self.log_path}:\n{open(self.log_path).read()}")
+
+    def is_alive(self):
+        return self.popen.poll() is None
+
+    def cpu_us(self):
+        """CPU time of all its threads so far."""
+        total, tasks = 0, f"/proc/{self.popen.pid}/task"
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/schedstat", encoding="ascii") as f:
+                total += int(f.read().split()[0])
+        return total / 1000
+
+    def rss_kib(self):
+        with open(f"/proc/{self.popen.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+    def stop(self):
+        if self.is_alive():
+            self.popen.terminate()
+            try:
+                self.popen.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.log.close()
+
+    def kill(self):
+        if self.is_alive():
+            self.popen.kill()
+            self.popen.wait()
+
+
+class Load:
+    """The load generator for the chat: commands in, one object a line out."""
+
+    def __init__(self, port, lines, directory):
+        path = os.path.join(directory, "connections")
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(line + "\n" for line in lines)
+        self.popen = subprocess.Popen([tool("load_chat"), str(port), path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      text=True, bufsize=1)
+        self.connected = self.answer()
+
+    def answer(self):
+        line = self.popen.stdout.readline()
+        if not line:
+            raise SystemExit("the load generator has ended; what it said stands above")
+        return json.loads(line)
+
+    def do(self, *words):
+        self.popen.stdin.write(" ".join(str(w) for w in words) + "\n")
+        self.popen.stdin.flush()
+        return self.answer()
+
+    def stop(self):
+        self.popen.stdin.close()
+        try:
+            self.popen.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
