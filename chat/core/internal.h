@@ -173,12 +173,27 @@ void cmd_secret(const struct call *c);
 void cmd_new_message(const struct call *c);
 void done_add_message(struct chat *chat, struct chat_job *job);
 void done_find_message(struct chat *chat, struct chat_job *job);
-void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code code);
-void waiting_free(struct chat_room *room);
+/* Seals the text into the row, bound to what stands in it. */
+void message_seal(const struct chat *chat, const struct chat_room *room, struct chat_message_row *row,
+                  struct slice text);
 /* Opens a stored message. Errors: as envelope_open; NO_KVNO. */
 MUST enum rc message_open(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
                           struct buf *ret_text);
 struct chat_shown_message message_shown(const struct chat_message_row *row, struct slice text); /* borrowed from both */
+
+/*
+ * numbers.c: what stands in a room, in its order.
+ *
+ * number_job takes a job that is to be stored under the room's next number: it is numbered, sealed and handed to the
+ * store, or waits while the numbers are out of step. One that was not stored leaves a hole behind it, and those behind
+ * the hole are refused: when all that were under way have come back (number_settle), they are numbered again, in their
+ * order. number_refuse is the last word on a job.
+ */
+void number_job(struct chat *chat, struct chat_room *room, struct chat_job *job);
+void number_settle(struct chat *chat, struct chat_room *room, struct chat_job *job);
+void number_refuse(struct chat *chat, const struct chat_job *job, enum chat_code code);
+void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code code);
+void waiting_free(struct chat_room *room);
 
 /* history.c */
 void history_ask(struct chat *chat, struct chat_room *room, const struct chat_conn *asker, struct slice label,

@@ -1,7 +1,6 @@
-/* Messages: numbered, sealed, stored, then shown. */
+/* Messages: sealed, stored, then shown. */
 #include "chat/core/internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* What seals a room's next text. */
@@ -65,147 +64,17 @@ enum rc message_open(const struct chat *chat, const struct chat_room *room, cons
     return key ? envelope_open(key, &aad, buf_slice(&row->box), ret_text) : RC_NO_KVNO;
 }
 
-/* --- on its way to the store --- */
-
-static struct chat_conn *asker_of(const struct chat *chat, const struct chat_job *job)
-{
-    return conn_by_serial(chat, job->conn);
-}
-
-/* The last word on it. */
-static void refuse(struct chat *chat, const struct chat_job *job, enum chat_code code)
-{
-    struct chat_conn *conn = asker_of(chat, job);
-
-    if (job->kind == JOB_ADD_MESSAGE)
-        flight_end(chat, job);
-    if (code == CODE_RATE_LIMITED)
-        say_rate_limited(chat, conn, CMD_NEW_MESSAGE, buf_slice(&job->label), CHAT_ASK_AGAIN_MS);
-    else
-        say_error(chat, conn, CMD_NEW_MESSAGE, buf_slice(&job->label), code, slice_of(NULL, 0));
-}
-
-/* The message gets the room's next number, is sealed with it, and goes to the store. */
-static void number(struct chat *chat, struct chat_room *room, struct chat_job *job)
+void message_seal(const struct chat *chat, const struct chat_room *room, struct chat_message_row *row,
+                  struct slice text)
 {
     AUTO(buf_done) struct buf context = {0};
-    struct chat_message_row *row = &job->message;
-
-    row->seq = ++room->seq;
-    row->epoch = room->epoch;
     struct envelope_aad aad = message_aad(chat, room, row, &context);
+
     buf_reset(&row->box);
-    must(envelope_seal(key_of(chat, room), &aad, buf_slice(&job->text), &row->box));
-    job->opening = room->opening;
-    job->is_numbered = true;
-    job->is_first = room->messages_n == 0;
-    room->messages_n++;
-    act_job(chat, job);
+    must(envelope_seal(key_of(chat, room), &aad, text, &row->box));
 }
 
-/* A job that came back is freed behind its handler: this one goes on with what was in it. */
-static struct chat_job *move(struct chat_job *job)
-{
-    struct chat_job *moved = job_new(job->kind);
-
-    *moved = *job;
-    *job = (struct chat_job){.kind = moved->kind};
-    return moved;
-}
-
-/* Why a message does not wait to be numbered; CODE_COUNT: it does. */
-static enum chat_code no_waiting(const struct chat_room *room, const struct chat_job *job)
-{
-    bool is_back = job->is_numbered;
-
-    if (!room->open || (is_back && job->opening != room->opening))
-        return CODE_ROOM_CLOSED;
-    if (is_back && job->is_first) /* nothing was before it: core and store are out of step */
-        return CODE_INTERNAL;
-    return room->waiting_n < CHAT_WAITING_MAX ? CODE_COUNT : CODE_RATE_LIMITED;
-}
-
-/*
- * Takes what is in the job, or tells its sender why not. What came back from the store was there before what has come
- * since.
- */
-static void keep_waiting(struct chat *chat, struct chat_room *room, struct chat_job *job)
-{
-    enum chat_code code = no_waiting(room, job);
-
-    if (code != CODE_COUNT) {
-        refuse(chat, job, code);
-        return;
-    }
-    struct chat_job *moved = move(job);
-    if (moved->is_numbered)
-        STAILQ_INSERT_TAIL(&room->refused, moved, link);
-    else
-        STAILQ_INSERT_TAIL(&room->waiting, moved, link);
-    room->waiting_n++;
-}
-
-/* NULL: none. */
-static struct chat_job *next_waiting(struct chat_room *room)
-{
-    struct chat_job *job = STAILQ_FIRST(&room->refused);
-
-    if (job)
-        STAILQ_REMOVE_HEAD(&room->refused, link);
-    else if ((job = STAILQ_FIRST(&room->waiting)))
-        STAILQ_REMOVE_HEAD(&room->waiting, link);
-    if (job)
-        room->waiting_n--;
-    return job;
-}
-
-void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code code)
-{
-    struct chat_job *job;
-
-    while ((job = next_waiting(room))) {
-        refuse(chat, job, code);
-        chat_job_free(job);
-    }
-}
-
-void waiting_free(struct chat_room *room)
-{
-    struct chat_job *job;
-
-    while ((job = next_waiting(room)))
-        chat_job_free(job);
-}
-
-/*
- * A message that was not stored leaves a hole behind it, and those behind the hole are refused: when all that were
- * under way have come back, they are numbered again, in their order.
- */
-static void settle(struct chat *chat, struct chat_room *room, struct chat_job *job)
-{
-    struct chat_job *again;
-
-    room->messages_n--;
-    if (job->rc == RC_OK)
-        room->head = job->message.seq;
-    else
-        room->resync = true;
-    if (job->rc == RC_LIMIT)
-        keep_waiting(chat, room, job);
-    if (!room->resync || room->messages_n > 0)
-        return;
-    room->seq = room->head;
-    room->resync = false;
-    while ((again = next_waiting(room))) {
-        const struct chat_user *sender = user_by_id(chat, again->who);
-        if (sender && room_member(room, sender)) {
-            number(chat, room, again);
-            continue;
-        }
-        refuse(chat, again, CODE_NOT_FOUND); /* he has left meanwhile */
-        chat_job_free(again);
-    }
-}
+/* --- on its way to the store --- */
 
 /* Who asks whether a message was stored, while the room cannot take a new one. */
 static void find_stored(const struct call *c, const struct chat_room *room)
@@ -258,13 +127,7 @@ void cmd_new_message(const struct call *c)
         say_rate_limited(c->chat, c->conn, CMD_NEW_MESSAGE, c->req->label, CHAT_ASK_AGAIN_MS);
         return;
     }
-    struct chat_job *job = message_job(c, room);
-    if (!room->resync) {
-        number(c->chat, room, job);
-        return;
-    }
-    keep_waiting(c->chat, room, job);
-    chat_job_free(job);
+    number_job(c->chat, room, message_job(c, room));
 }
 
 /* --- back from the store --- */
@@ -272,7 +135,7 @@ void cmd_new_message(const struct call *c)
 static void say_stored(struct chat *chat, const struct chat_job *job, const struct chat_room *room,
                        const struct chat_shown_message *message, bool dup)
 {
-    struct chat_conn *conn = asker_of(chat, job);
+    struct chat_conn *conn = conn_by_serial(chat, job->conn);
 
     if (job->kind == JOB_ADD_MESSAGE)
         flight_end(chat, job);
@@ -323,7 +186,7 @@ static void say_again(struct chat *chat, const struct chat_room *room, const str
     if (code == CODE_COUNT)
         say_stored(chat, job, room, shown_row(chat, &job->rows[0], slice_of("", 0)), true);
     else
-        refuse(chat, job, code);
+        number_refuse(chat, job, code);
 }
 
 static void show_new(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
@@ -349,9 +212,9 @@ void done_add_message(struct chat *chat, struct chat_job *job)
     else if (job->rc == RC_EXISTS)
         say_again(chat, room, job);
     else if (job->rc != RC_LIMIT || !room)
-        refuse(chat, job, room ? CODE_INTERNAL : CODE_NOT_FOUND);
+        number_refuse(chat, job, room ? CODE_INTERNAL : CODE_NOT_FOUND);
     if (room)
-        settle(chat, room, job);
+        number_settle(chat, room, job);
 }
 
 /* The room was closed when it was asked; should it be open now, the client's next try compares. */
@@ -360,9 +223,9 @@ void done_find_message(struct chat *chat, struct chat_job *job)
     const struct chat_room *room = job_room(chat, job);
 
     if (!room)
-        refuse(chat, job, CODE_NOT_FOUND);
+        number_refuse(chat, job, CODE_NOT_FOUND);
     else if (job->rc == RC_OK)
         say_again(chat, room, job);
     else
-        refuse(chat, job, job->rc == RC_NOT_FOUND ? CODE_ROOM_CLOSED : CODE_INTERNAL);
+        number_refuse(chat, job, job->rc == RC_NOT_FOUND ? CODE_ROOM_CLOSED : CODE_INTERNAL);
 }
