@@ -66,19 +66,43 @@ static void act_send_set(struct chat *chat, struct chat_conn **conns, size_t n, 
     a->push = push;
 }
 
-void act_send_members(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
-                      const struct chat_conn *except)
+/* As many as there can be. */
+static struct chat_conn **conns_for_members(struct chat *chat, const struct chat_room *room)
 {
     const struct chat_member *m;
     size_t n = 0;
 
     TAILQ_FOREACH (m, &room->members, of_room)
         n += m->user->conns_n;
-    struct chat_conn **conns = arena_get(&chat->arena, n * sizeof(struct chat_conn *));
-    n = 0;
+    return arena_get(&chat->arena, n * sizeof(struct chat_conn *));
+}
+
+void act_send_members(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                      const struct chat_conn *except)
+{
+    struct chat_conn **conns = conns_for_members(chat, room);
+    const struct chat_member *m;
+    size_t n = 0;
+
     TAILQ_FOREACH (m, &room->members, of_room)
         if (!m->leaving)
             n = add_conns(conns, n, m->user, except);
+    act_send_set(chat, conns, n, push);
+}
+
+void act_send_others(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                     const struct chat_user *except)
+{
+    struct chat_conn **conns = conns_for_members(chat, room);
+    const struct chat_member *m;
+    struct chat_conn *conn;
+    size_t n = 0;
+
+    TAILQ_FOREACH (m, &room->members, of_room)
+        if (m->user != except && !m->leaving)
+            TAILQ_FOREACH (conn, &m->user->conns, of_user)
+                if (conn->extensions)
+                    conns[n++] = conn;
     act_send_set(chat, conns, n, push);
 }
 

@@ -69,6 +69,9 @@ void act_send(struct chat *chat, struct chat_conn *conn, const struct chat_push 
 /* To every connection of every member of the room, but not to `except` (may be NULL). */
 void act_send_members(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
                       const struct chat_conn *except);
+/* To every connection with extensions of every member but `except`. */
+void act_send_others(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                     const struct chat_user *except);
 void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push);
 void act_online(struct chat *chat, struct chat_conn *conn);
 void act_reauth(struct chat *chat, struct chat_conn *conn);

@@ -71,7 +71,6 @@ static bool is_typing_often(struct chat *chat, struct chat_conn *conn)
 /* To the others in the open room who understand it; never stored, and not passed on too often. */
 void cmd_typing(const struct call *c)
 {
-    const struct chat_member *other;
     const struct chat_member *m = call_member_of_open(c);
     if (!m)
         return;
@@ -81,11 +80,5 @@ void cmd_typing(const struct call *c)
     struct chat_push *push = push_new(c->chat, PUSH_TYPING);
     push->room = m->room;
     push->asked_by = arena_copy(&c->chat->arena, name_slice(&c->user->name));
-    TAILQ_FOREACH (other, &m->room->members, of_room) {
-        struct chat_conn *conn;
-        if (other->user != c->user && !other->leaving)
-            TAILQ_FOREACH (conn, &other->user->conns, of_user)
-                if (conn->extensions)
-                    act_send(c->chat, conn, push);
-    }
+    act_send_others(c->chat, m->room, push, c->user);
 }

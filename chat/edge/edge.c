@@ -56,7 +56,7 @@ static int64_t queued_bytes(const struct edge *e)
 
     for (int life = 0; life < LIFE_COUNT; life++)
         TAILQ_FOREACH (s, &e->life[life], in_life)
-            n += (int64_t)(s->out.n - s->out_at);
+            n += (int64_t)(queue_waiting(s) + s->held);
     return n;
 }
 

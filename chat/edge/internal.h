@@ -57,11 +57,13 @@ enum life {
 };
 
 struct lag {
-    SLIST_ENTRY(lag) of_session;
+    RB_ENTRY(lag) in_tree;
     uint8_t uid[ID_LEN]; /* of the room; another one may have its id later */
     struct name room;
     uint64_t from_seq;
 };
+
+RB_HEAD(lag_tree, lag);
 
 struct session {
     struct edge *edge;
@@ -75,7 +77,8 @@ struct session {
     struct buf in;          /* pieces of a message that came in several */
     struct buf out;         /* whole frames; from out_at on they are not written yet */
     size_t out_at;
-    SLIST_HEAD(, lag) lags; /* rooms of which it has missed something */
+    size_t held;          /* bytes of the last write, while libwebsockets holds some of them back */
+    struct lag_tree lags; /* rooms of which it has missed something */
     int64_t life_ms;
     enum life life;
     uint16_t close_code; /* ours, or what the peer said */
@@ -184,6 +187,7 @@ void edge_take_jobs(struct edge *e);
 void edge_arm_deadline(struct edge *e);
 
 /* queue.c */
+size_t queue_waiting(const struct session *s); /* bytes that the socket has not taken */
 void queue_json(struct session *s, struct slice json);
 void queue_plain(struct session *s, struct slice text);     /* of the handshake: never sealed */
 void queue_ping(struct session *s, const uint64_t *number); /* NULL: one without */

@@ -1,44 +1,45 @@
 /*
- * A reader who falls behind: what can be had again is not queued for him.
+ * A reader who falls behind: what can be done without, or had again, is not queued for him.
  *
  * From a quarter of queue_max on nobody's typing, from half on no messages: of each room one `lagged` follows when the
- * queue is short again, and the client asks for the history from there. What is left (his own replies, shares, rooms
- * that open) is bounded by queue_max itself. Connections without extensions know no `lagged`: they get everything,
- * until they are closed.
+ * queue is short again, and the client asks for the history from there. `online` is not queued at all while the socket
+ * takes nothing (queue.c). What is left (his own replies, shares, rooms that open) is bounded by queue_max itself.
+ * Connections without extensions know no `lagged`: they get everything, until they are closed.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "chat/edge/internal.h"
 
-static size_t waiting(const struct session *s)
+static int compare(const struct lag *a, const struct lag *b)
 {
-    return s->out.n - s->out_at;
+    return memcmp(a->uid, b->uid, ID_LEN);
 }
+
+TREE_GENERATE(lag_tree, lag, in_tree, compare)
 
 static size_t part_of_max(const struct session *s, unsigned part)
 {
     return (size_t)s->edge->o.conf->chat_queue_max / part;
 }
 
-static struct lag *find(const struct session *s, const struct chat_room *room)
+/* What the socket would take at once does not count. */
+static bool has_more_than(struct session *s, size_t n)
 {
-    struct lag *l;
-
-    SLIST_FOREACH (l, &s->lags, of_session)
-        if (memcmp(l->uid, room->uid, ID_LEN) == 0)
-            return l;
-    return NULL;
+    if (queue_waiting(s) > n)
+        queue_try(s);
+    return queue_waiting(s) > n;
 }
 
 /* From its first message that was left out; one that is noted stays. */
 static bool note(struct session *s, const struct chat_room *room, uint64_t seq)
 {
-    if (find(s, room))
+    struct lag key;
+
+    memcpy(key.uid, room->uid, ID_LEN);
+    if (RB_FIND(lag_tree, &s->lags, &key))
         return true;
-    if (waiting(s) > part_of_max(s, 2))
-        queue_try(s); /* what the socket would take at once does not count */
-    if (waiting(s) <= part_of_max(s, 2))
+    if (!has_more_than(s, part_of_max(s, 2)))
         return false;
     struct lag *l = calloc(1, sizeof(*l));
     if (!l)
@@ -46,8 +47,16 @@ static bool note(struct session *s, const struct chat_room *room, uint64_t seq)
     memcpy(l->uid, room->uid, ID_LEN);
     l->room = room->id;
     l->from_seq = seq;
-    SLIST_INSERT_HEAD(&s->lags, l, of_session);
+    RB_INSERT(lag_tree, &s->lags, l);
     metric_count(COUNT_lagged, 1);
+    return true;
+}
+
+static bool drop(struct session *s)
+{
+    if (!has_more_than(s, part_of_max(s, 4)))
+        return false;
+    metric_count(COUNT_dropped, 1);
     return true;
 }
 
@@ -56,7 +65,7 @@ bool lag_takes(struct session *s, const struct chat_push *push)
     if (!s->conn || !s->conn->extensions)
         return false;
     if (push->kind == PUSH_TYPING)
-        return waiting(s) > part_of_max(s, 4);
+        return drop(s);
     return push->kind == PUSH_NEW_MESSAGE && note(s, push->room, push->messages[0].seq);
 }
 
@@ -70,12 +79,20 @@ static void tell(struct session *s, const struct lag *l)
         queue_json(s, buf_slice(&e->json[0]));
 }
 
+/* NULL: none; else it is the caller's. */
+static struct lag *take_first(struct session *s)
+{
+    struct lag *l = RB_MIN(lag_tree, &s->lags);
+    if (l)
+        RB_REMOVE(lag_tree, &s->lags, l);
+    return l;
+}
+
 void lag_tell(struct session *s)
 {
     struct lag *l;
 
-    while (waiting(s) <= part_of_max(s, 4) && (l = SLIST_FIRST(&s->lags))) {
-        SLIST_REMOVE_HEAD(&s->lags, of_session);
+    while (queue_waiting(s) <= part_of_max(s, 4) && (l = take_first(s))) {
         tell(s, l);
         free(l);
     }
@@ -85,8 +102,6 @@ void lag_forget(struct session *s)
 {
     struct lag *l;
 
-    while ((l = SLIST_FIRST(&s->lags))) {
-        SLIST_REMOVE_HEAD(&s->lags, of_session);
+    while ((l = take_first(s)))
         free(l);
-    }
 }

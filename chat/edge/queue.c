@@ -4,6 +4,9 @@
  * A push is sealed straight into the session's buffer. Buffers come from a pool and go back when they are empty: so a
  * quiet session has none, and a delivered frame allocates nothing. What is given to libwebsockets is always whole
  * frames, so the rest can be dropped at any time.
+ *
+ * What one reader can make us keep: queue_max bytes, or one push where that is longer, and beside it the rest of one
+ * write that libwebsockets holds back.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -141,14 +144,22 @@ static enum rc add_message(struct session *s, struct slice json)
 
 static void flush_one(struct session *s);
 
-/* A reader who is too slow is closed; what the socket would take at once does not count. */
-static void bound(struct session *s)
+size_t queue_waiting(const struct session *s)
+{
+    return s->out.n - s->out_at;
+}
+
+/*
+ * A reader who is too slow is closed. What the socket would take at once does not count, and a push that waits alone is
+ * never too much: it could not be told otherwise.
+ */
+static void bound(struct session *s, size_t added)
 {
     size_t max = (size_t)s->edge->o.conf->chat_queue_max;
 
-    if (s->out.n - s->out_at > max)
+    if (queue_waiting(s) > max)
         flush_one(s);
-    if (s->out.n - s->out_at > max) {
+    if (queue_waiting(s) > max && queue_waiting(s) > added) {
         metric_count(COUNT_slow_readers, 1);
         session_close(s, CLOSE_TOO_SLOW);
     }
@@ -167,7 +178,7 @@ void queue_json(struct session *s, struct slice json)
     }
     metric_count(COUNT_deliveries, 1);
     queue_mark(s);
-    bound(s);
+    bound(s, s->out.n - before);
 }
 
 void queue_plain(struct session *s, struct slice text)
@@ -244,18 +255,17 @@ static void add_online(struct session *s)
     if (s->is_closing || !s->conn)
         return;
     chat_online_push(e->o.chat, s->conn, clock_s(), &push);
-    take_buffer(s);
-    size_t before = s->out.n;
-    if (wire_write(e->o.wire, &push, wire_conn_profile(s->wire), &e->json[0]) != RC_OK ||
-        add_message(s, buf_slice(&e->json[0])) != RC_OK) {
-        s->out.n = before;
+    if (wire_write(e->o.wire, &push, wire_conn_profile(s->wire), &e->json[0]) == RC_OK)
+        queue_json(s, buf_slice(&e->json[0]));
+    else
         session_close(s, CLOSE_INTERNAL);
-    }
 }
 
-static void choke(struct session *s)
+/* held: bytes of the write that was cut. */
+static void choke(struct session *s, size_t held)
 {
     s->is_choked = true;
+    s->held = held;
     s->choked_ms = (int64_t)uv_now(&s->edge->loop);
     TAILQ_INSERT_TAIL(&s->edge->choked, s, in_choked);
     (void)lws_callback_on_writable(s->wsi);
@@ -266,6 +276,7 @@ void queue_unchoke(struct session *s)
     if (!s->is_choked)
         return;
     s->is_choked = false;
+    s->held = 0;
     TAILQ_REMOVE(&s->edge->choked, s, in_choked);
     queue_mark(s);
 }
@@ -283,13 +294,13 @@ static void flush_one(struct session *s)
         }
         s->out_at += n;
         if (lws_partial_buffered(s->wsi)) {
-            choke(s);
+            choke(s, n);
             break;
         }
     }
     if (s->out_at == s->out.n)
         queue_release(s);
-    if (!s->is_choked && !SLIST_EMPTY(&s->lags))
+    if (!s->is_choked && !RB_EMPTY(&s->lags))
         queue_mark(s); /* there is room to tell what was left out */
 }
 

@@ -20,6 +20,7 @@
     C(messages,           "Messages that were committed")                                                 \
     C(deliveries,         "Pushes that were sealed for a connection")                                     \
     C(lagged,             "Rooms of which a slow reader was told to read the history instead")            \
+    C(dropped,            "Pushes that a slow reader can do without, and that were left out")              \
     C(slow_readers,       "Connections that were closed because they did not read")
 
 #define METRICS_GAUGES(G)                                                                                \

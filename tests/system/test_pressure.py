@@ -1,0 +1,104 @@
+"""Back-pressure: what one reader who stops, and senders who do not, can make the chat hold."""
+import json
+import secrets
+import time
+
+from kerbtest import classic
+from kerbtest.rawws import RawSocket, frame
+from kerbtest.realm import wait_until
+
+MIB = 1 << 20
+
+
+def rid():
+    return "room-" + secrets.token_hex(6)
+
+
+def rss(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+        return int(next(line for line in f if line.startswith("VmRSS")).split()[1]) * 1024
+
+
+# --- outgoing ---
+
+class SlowReader:
+    """A connection with extensions and a small buffer, that reads when it is told to."""
+
+    def __init__(self, realm, user):
+        self.ticket = realm.ticket(user)
+        self.raw = RawSocket(realm.chat_addr, rcvbuf=4096, timeout=30)
+        self.raw.send(frame(json.dumps(self.ticket.login_frame(extensions=True)).encode()))
+        assert self.read()["type"] == "handshake"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.raw.sock.close()
+
+    def send(self, type_, **fields):
+        text = classic.seal(self.ticket.key, {"type": type_, "timestamp": classic.stamp(), **fields})
+        self.raw.send(frame(text.encode()))
+
+    def read(self):
+        while True:
+            opcode, payload = self.raw.read()
+            if opcode == 1:
+                return classic.open_box(self.ticket.key, payload.decode())
+
+    def read_until(self, type_):
+        while (f := self.read())["type"] != type_:
+            pass
+        return f
+
+
+def test_a_reader_who_stops_loses_typing_first_then_messages_then_the_connection(new_realm):
+    """By bytes that wait: a quarter of queue_max, half of it, all of it; and no more memory than that is taken."""
+    realm = new_realm(chat={"queue_max": 16 * MIB, "connections_per_user_max": 20})
+    users = realm.add_users(2)
+    a, *typers = [realm.chat(users[0], extensions=True) for _ in range(13)]
+    realm.chat(users[1]).close()
+    room = rid()
+    a.new_room(room, 0, [users[1]])
+    with SlowReader(realm, users[1]) as slow:
+        dropped, n = 0, 0
+        while not (m := realm.metrics("chat"))["kerb_lagged_total"]:
+            dropped = m["kerb_dropped_total"]
+            if n % 10 == 0:  # each of them about once a second: more is not passed on
+                typers[n // 10 % 12].send("typing", room=room)
+            a.say(room, "z" * 16000)
+            n += 1
+            assert n < 2000
+        assert dropped > 0, "nobody's typing was left out before the first message was"
+        before = rss(realm.daemons["chat"])
+        for _ in range(40):
+            slow.send("get_history", room=room)
+        wait_until(lambda: realm.metrics("chat")["kerb_slow_readers_total"] == 1, what="4003")
+        assert realm.metrics("chat")["kerb_lagged_total"] == 1
+        assert rss(realm.daemons["chat"]) < before + 64 * MIB
+    realm.daemons["chat"].wait_log(event="close", code=4003)
+    a.say(room, "still here")
+
+
+def test_one_push_alone_may_be_longer_than_the_queue(new_realm):
+    """What waits behind a push that the socket has half taken: one more is told, a second is too much."""
+    realm = new_realm(chat={"queue_max": 65536})
+    user = realm.add_user()
+    a = realm.chat(user)
+    for i in range(15):
+        a.send("save_data", key=f"k{i}", data="d" * 46000)
+    a.fence()
+    a.close()
+    with SlowReader(realm, user) as slow:
+        n = 0
+        while realm.metrics("chat")["kerb_queue_bytes"] < 1.2 * MIB:
+            slow.send("get_data")
+            n += 1
+            time.sleep(1.1)  # the gauge is set once a second
+            assert n < 20 and realm.metrics("chat")["kerb_slow_readers_total"] == 0
+        for _ in range(n):
+            assert len(slow.read_until("data")["data"]) == 15
+    with SlowReader(realm, user) as slow:
+        for _ in range(n + 2):
+            slow.send("get_data")
+        wait_until(lambda: realm.metrics("chat")["kerb_slow_readers_total"] == 1, what="4003")
