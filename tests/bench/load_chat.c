@@ -1,237 +1,148 @@
 /*
- * Load for the chat and for ref_broadcast: many WebSocket connections in one process.
+ * Load for the chat, for ref_broadcast and for brokers: many websockets in one process.
  *
- * Usage: load_chat PORT FILE. Each line of FILE is one connection: the hexadecimal session key, a blank and the login
- * frame (classic); "sealed" and what sealed.h says; or "-" for a connection that needs no login (the reference).
- * Connects them all, waits until each was greeted, prints one JSON object, and then does what its standard input says,
- * one command a line, each answered by one object:
+ * Usage: load_chat PORT FILE [tls] [serial]. Each line of FILE is one connection: the name of a dialect
+ * (dialect_chat.c, dialect_broker.c) and what it wants to know. Connects them all (serial: the next when the last was
+ * greeted), prints one JSON object, and then does what its standard input says, one command a line, each answered by
+ * one object:
  *
- *   ask TYPE JSON                         seal JSON, send it on connection 0, wait for a frame of TYPE; gives that
- * frame quiet MS                              wait until nothing has come for MS milliseconds hold MS wait, answering
- * pings blast COUNT WINDOW SENDERS ROOM TEXT  send TEXT to ROOM COUNT times, from SENDERS connections in turn, at most
- * WINDOW messages not yet delivered to all; gives deliveries, seconds, spread
+ *   ask TYPE JSON    sends JSON on connection 0, waits for a frame of TYPE or an error; gives that frame
+ *   quiet MS         waits until nothing has come for MS milliseconds
+ *   hold MS          waits, answering pings
+ *   blast OBJECT     posts messages and waits until all are delivered: struct blast, as JSON
+ *   acks OBJECT      posts messages with a cid to a room for each sender and waits until all are acknowledged
  *
- * A message is delivered when every connection has got a text frame for it: nothing else may be pushed meanwhile (see
- * quiet). Connection 0 opens every frame and looks that it is the message.
+ * A message is delivered when `each` connections have got something for it: nothing else may be pushed meanwhile (see
+ * quiet). Connection 0 opens whatever it gets and looks that it is the message.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
+#include <sys/select.h>
 #include <unistd.h>
 
-#include "shared/base/base64.h"
 #include "shared/base/json.h"
 #include "shared/base/text.h"
-#include "shared/crypto/box.h"
-#include "tests/bench/net.h"
-#include "tests/bench/sealed.h"
+#include "tests/bench/load.h"
 
 #define CONNECTIONS_MAX 20000
-#define READ_MAX        (4 * 1024 * 1024) /* more than the longest frame */
 #define COUNT_MAX       1000000
-#define SEALED_WORD     "sealed "
+#define NAME_MAX_LEN    64
 #define PATIENCE_MS     20000 /* without any frame: the measurement has failed */
-
-struct conn {
-    int fd;
-    bool is_boxed, is_greeted;
-    uint8_t key[BOX_KEY];
-    struct sealed_client *sealed; /* NULL: another profile */
-    size_t got;                   /* text frames of this blast */
-    struct buf rest;
-};
 
 static struct conn *conns;
 static size_t conns_n, greeted_n;
-static int loop;
-static uint64_t frames_n, last_frame_us; /* text frames in all */
-static struct buf answer;                /* the newest frame of connection 0, opened */
+static uint64_t frames_n, last_frame_us; /* messages in all */
+static struct buf answer;                /* the newest of connection 0, opened */
+static struct spread spread;
+
+enum measurement { NONE, BLAST, ACKS };
 
 static struct {
-    bool is_on;
-    uint64_t delivered, checked, payload_len;
-    const char *text;
+    enum measurement is;
+    /* from the command */
+    uint64_t count, window, senders; /* window: of blast in all, of acks for each sender */
+    uint64_t each;                   /* connections that get a message; 0: all */
+    uint64_t rooms, stride;          /* rooms > 1: message i goes to ROOM with i % rooms behind it, from connection
+                                      * (i % rooms) * stride % senders */
+    uint64_t rate;                   /* messages a second; 0: as fast as window allows */
+    char *room, *text;
+    /* so far */
+    uint64_t sent, delivered, checked, acked, payload_len;
     uint64_t *sent_us;
-    size_t sent;
-    struct spread spread;
-} blast;
+} run;
 
-/* ---- frames ---- */
+/* ---- what the dialects tell ---- */
 
-static void send_frame(struct conn *c, unsigned opcode, struct slice payload)
+void load_greeted(struct conn *c)
 {
-    static struct buf out;
-    uint8_t head[WS_HEAD_MAX];
-
-    buf_reset(&out);
-    CHECK(buf_add(&out, slice_of(head, ws_write_head(head, opcode, payload.n, true))));
-    CHECK(buf_add(&out, payload));
-    send_whole(c->fd, out.p, out.n);
+    last_frame_us = monotonic_us();
+    if (c->is_greeted)
+        return;
+    c->is_greeted = true;
+    greeted_n++;
+    spread_add(&spread, last_frame_us - c->begun_us);
 }
 
-static void send_text(struct conn *c, struct slice text)
+bool load_wants_open(const struct conn *c)
 {
-    AUTO(buf_done) struct buf sealed = {0};
-
-    if (c->sealed)
-        CHECK(record_seal(&c->sealed->c2s, text, &sealed));
-    else if (c->is_boxed)
-        CHECK(box_seal(c->key, text, &sealed));
-    else
-        CHECK(buf_add(&sealed, text));
-    send_frame(c, c->sealed ? WS_BINARY : WS_TEXT, buf_slice(&sealed));
+    return c == conns || run.is == ACKS;
 }
 
-static void open_frame(struct conn *c, struct slice payload)
+static void on_delivery(struct conn *c, struct slice text, size_t payload_len)
 {
-    uint8_t digest[SHA256_LEN];
-
-    if (c->sealed)
-        CHECK(record_open(&c->sealed->s2c, payload, &answer));
-    else if (c->is_boxed)
-        CHECK(box_open(c->key, payload, &answer, digest));
+    run.delivered++;
+    run.payload_len = payload_len;
+    if (c->got < run.sent)
+        spread_add(&spread, last_frame_us - run.sent_us[c->got]);
+    c->got++;
+    if (c == conns && (text.n == 0 || memmem(text.p, text.n, run.text, strlen(run.text))))
+        run.checked++;
 }
 
-static void shake_hands(struct conn *c, struct slice payload)
+/* Acks come in the order of the posts of their connection. */
+static void on_ack(struct conn *c, struct slice text)
 {
-    AUTO(buf_done) struct buf reply = {0};
+    static const char ack[] = "\"type\":\"ack\"", error[] = "\"type\":\"error\"";
 
-    sealed_handshake(c->sealed, payload, &reply);
-    if (reply.n)
-        send_frame(c, WS_TEXT, buf_slice(&reply));
+    if (memmem(text.p, text.n, error, sizeof(error) - 1))
+        die("refused: %.*s", SLICE_FMT(text));
+    if (!memmem(text.p, text.n, ack, sizeof(ack) - 1))
+        return;
+    spread_add(&spread, last_frame_us - run.sent_us[(size_t)(c - conns) * run.window + c->acked % run.window]);
+    c->acked++;
+    run.acked++;
 }
 
-static void on_message(struct conn *c, struct slice payload)
+void load_got(struct conn *c, struct slice text, size_t payload_len)
 {
     last_frame_us = monotonic_us();
     frames_n++;
-    if (!c->is_greeted) {
-        if (!c->sealed && payload.n && payload.p[0] == '{')
-            die("login was refused: %.*s", SLICE_FMT(payload));
-        c->is_greeted = true;
-        greeted_n++;
+    if (c == conns) {
+        buf_reset(&answer);
+        CHECK(buf_add(&answer, text));
     }
-    if (c == conns)
-        open_frame(c, payload);
-    if (!blast.is_on)
-        return;
-    blast.delivered++;
-    blast.payload_len = payload.n;
-    if (c->got < blast.sent)
-        spread_add(&blast.spread, last_frame_us - blast.sent_us[c->got]);
-    c->got++;
-    if (c == conns && ((!c->sealed && !c->is_boxed) || (memmem(answer.p, answer.n, blast.text, strlen(blast.text)) &&
-                                                        memmem(answer.p, answer.n, "\"new_message\"", 13))))
-        blast.checked++;
+    if (run.is == BLAST)
+        on_delivery(c, text, payload_len);
+    else if (run.is == ACKS)
+        on_ack(c, text);
 }
 
-static void on_frame(struct conn *c, const struct ws_head *h, struct slice payload)
+static void look_patient(void)
 {
-    if (!h->is_final)
-        die("a frame in pieces");
-    if (h->opcode == WS_TEXT && c->sealed)
-        shake_hands(c, payload);
-    else if (h->opcode == WS_TEXT || h->opcode == WS_BINARY)
-        on_message(c, payload);
-    else if (h->opcode == WS_PING)
-        send_frame(c, WS_PONG, payload);
-    else if (h->opcode == WS_CLOSE)
-        die("closed by the server with %u", payload.n >= 2 ? payload.p[0] * 256u + payload.p[1] : 0u);
-}
-
-/* What came before lies in rest; whole frames are taken, the remainder is kept. */
-static void read_frames(struct conn *c)
-{
-    static uint8_t in[READ_MAX];
-    struct ws_head h;
-    size_t at = 0, have = c->rest.n;
-
-    if (have)
-        memcpy(in, c->rest.p, have);
-    ssize_t n = recv(c->fd, in + have, sizeof(in) - have, MSG_DONTWAIT);
-    if (n == 0 || (n < 0 && errno != EAGAIN))
-        die("connection lost: %s", n ? strerror(errno) : "closed by the server");
-    if (n > 0)
-        have += (size_t)n;
-    while (ws_parse(in + at, have - at, &h) && have - at >= h.head + h.len) {
-        on_frame(c, &h, slice_of(in + at + h.head, h.len));
-        at += h.head + h.len;
-    }
-    buf_done(&c->rest);
-    if (have > at)
-        CHECK(buf_add(&c->rest, slice_of(in + at, have - at)));
-}
-
-/* Reads what has come, waiting at most timeout_ms. */
-static void pump(int timeout_ms)
-{
-    struct epoll_event events[512];
-    int n = epoll_wait(loop, events, 512, timeout_ms);
-    for (int i = 0; i < n; i++)
-        read_frames(events[i].data.ptr);
+    if (monotonic_us() - last_frame_us > (uint64_t)PATIENCE_MS * 1000)
+        die("nothing came for %d s: %zu of %zu connections are greeted, of %lu messages %lu deliveries and %lu acks; "
+            "newest: "
+            "%.*s",
+            PATIENCE_MS / 1000, greeted_n, conns_n, (unsigned long)run.sent, (unsigned long)run.delivered,
+            (unsigned long)run.acked, SLICE_FMT(answer));
 }
 
 /* ---- connecting ---- */
 
-static void upgrade(struct conn *c, int port)
+static void take_message(struct link *l, unsigned opcode, struct slice payload)
 {
-    static const char ending[] = "\r\n\r\n";
-    char request[256], in[4096];
-    size_t have = 0;
-
-    c->fd = tcp_connect(port);
-    int n = snprintf(request, sizeof(request),
-                     "GET /chat HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n%s\r\n",
-                     port, c->sealed ? "Sec-WebSocket-Protocol: kerb.v1\r\n" : "");
-    send_whole(c->fd, request, (size_t)n);
-    const uint8_t *end = NULL;
-    while (!end) {
-        ssize_t got = recv(c->fd, in + have, sizeof(in) - have, 0);
-        if (got <= 0)
-            die("no answer to the upgrade request");
-        have += (size_t)got;
-        end = memmem(in, have, ending, 4);
-    }
-    if (memcmp(in, "HTTP/1.1 101", 12) != 0)
-        die("upgrade refused: %.*s", (int)have, in);
-    size_t used = (size_t)(end + 4 - (const uint8_t *)in);
-    if (have > used)
-        CHECK(buf_add(&c->rest, slice_of(in + used, have - used)));
+    struct conn *c = (struct conn *)l;
+    c->dialect->take(c, opcode, payload);
 }
 
 static void connect_line(struct conn *c, int port, char *line)
 {
-    AUTO(buf_done) struct buf key = {0};
-    struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
+    const char *name = strsep(&line, " ");
 
-    if (strncmp(line, SEALED_WORD, sizeof(SEALED_WORD) - 1) == 0)
-        c->sealed = sealed_parse(line + sizeof(SEALED_WORD) - 1);
-    upgrade(c, port);
-    set_nonblocking(c->fd);
-    if (epoll_ctl(loop, EPOLL_CTL_ADD, c->fd, &e) != 0)
-        die("epoll_ctl: %s", strerror(errno));
-    if (line[0] == '-') {
-        c->is_greeted = true;
-        greeted_n++;
-        return;
-    }
-    if (c->sealed) { /* the server speaks first, and may have done so with its upgrade */
-        read_frames(c);
-        return;
-    }
-    char *login = strchr(line, ' ');
-    if (!login || hex_decode(slice_of(line, (size_t)(login - line)), &key) != RC_OK || key.n != BOX_KEY)
-        die("a line is not KEY LOGIN");
-    memcpy(c->key, key.p, BOX_KEY);
-    send_frame(c, WS_TEXT, slice_text(login + 1));
-    c->is_boxed = true;
+    c->dialect = dialect_chat(name);
+    if (!c->dialect)
+        c->dialect = dialect_broker(name);
+    if (!c->dialect)
+        die("no dialect '%s'", name);
+    c->link.take = take_message;
+    c->begun_us = monotonic_us();
+    link_open(&c->link, port, c->dialect->path, c->dialect->subprotocol);
+    c->dialect->begin(c, line);
 }
 
-static void connect_all(int port, const char *path)
+static void connect_all(int port, const char *path, bool is_serial)
 {
     FILE *file = fopen(path, "r");
     char *line = NULL;
@@ -241,52 +152,48 @@ static void connect_all(int port, const char *path)
     conns = calloc(CONNECTIONS_MAX, sizeof(*conns));
     if (!file || !conns)
         die("cannot open %s", path);
-    uint64_t start = monotonic_us();
+    uint64_t start = last_frame_us = monotonic_us();
     while ((n = getline(&line, &cap, file)) > 0) {
         if (conns_n == CONNECTIONS_MAX)
             die("too many connections");
         if (line[n - 1] == '\n')
             line[n - 1] = 0;
         connect_line(&conns[conns_n++], port, line);
-        if (conns_n % 16 == 0)
-            pump(0);
+        for (link_pump(0); is_serial && greeted_n < conns_n; look_patient())
+            link_pump(100);
     }
     free(line);
     fclose(file);
-    last_frame_us = monotonic_us();
-    while (greeted_n < conns_n) {
-        pump(100);
-        if (monotonic_us() - last_frame_us > PATIENCE_MS * 1000)
-            die("%zu of %zu connections were greeted", greeted_n, conns_n);
-    }
-    printf("{\"connections\": %zu, \"seconds\": %.3f}\n", conns_n, (double)(monotonic_us() - start) / 1e6);
+    for (; greeted_n < conns_n; look_patient())
+        link_pump(100);
+    printf("{\"connections\": %zu, \"seconds\": %.3f, \"p50_us\": %lu, \"p99_us\": %lu}\n", conns_n,
+           (double)(monotonic_us() - start) / 1e6, (unsigned long)spread_at(&spread, 0.5),
+           (unsigned long)spread_at(&spread, 0.99));
 }
 
 /* ---- commands ---- */
 
 static void cmd_ask(char *words)
 {
-    char *json = strchr(words, ' ');
-    if (!json)
+    const char *type = strsep(&words, " ");
+    uint64_t end = monotonic_us() + (uint64_t)PATIENCE_MS * 1000;
+
+    if (!words)
         die("ask TYPE JSON");
-    *json++ = 0;
     buf_reset(&answer);
-    send_text(conns, slice_text(json));
-    uint64_t end = monotonic_us() + PATIENCE_MS * 1000;
+    chat_send(conns, slice_text(words));
     while (monotonic_us() < end) {
-        pump(100);
-        json_t *frame = NULL;
-        struct slice type;
+        AUTO(json_done) json_t *frame = NULL;
+        struct slice is;
+        link_pump(100);
         if (answer.n && json_parse_object(buf_slice(&answer), JSON_DEPTH_CHAT, &frame) == RC_OK &&
-            json_get_text(frame, "type", &type) == RC_OK &&
-            (slice_eq(type, slice_text(words)) || slice_eq(type, slice_text("error")))) {
-            json_done(&frame);
+            json_get_text(frame, "type", &is) == RC_OK &&
+            (slice_eq(is, slice_text(type)) || slice_eq(is, slice_text("error")))) {
             printf("%.*s\n", SLICE_FMT(answer));
             return;
         }
-        json_done(&frame);
     }
-    die("no answer of type %s", words);
+    die("no answer of type %s", type);
 }
 
 static void cmd_wait(const char *words, bool until_quiet)
@@ -295,61 +202,135 @@ static void cmd_wait(const char *words, bool until_quiet)
 
     last_frame_us = start;
     while (monotonic_us() - (until_quiet ? last_frame_us : start) < us)
-        pump(50);
+        link_pump(50);
     printf("{\"frames\": %lu}\n", (unsigned long)(frames_n - before));
 }
 
-static void post(size_t sender, const char *room, const char *text)
+static uint64_t member_of(const json_t *j, const char *name, uint64_t otherwise)
 {
-    AUTO(buf_done) struct buf json = {0};
-    struct jw w = jw_start(&json);
+    int64_t n = (int64_t)otherwise;
 
-    jw_open(&w, NULL, '{');
-    jw_text(&w, "type", slice_text("new_message"));
-    jw_text(&w, "room", slice_text(room));
-    jw_text(&w, "message", slice_text(text));
-    jw_time(&w, "timestamp", clock_s());
-    jw_close(&w, '}');
-    CHECK(jw_end(&w));
-    blast.sent_us[blast.sent++] = monotonic_us();
-    send_text(&conns[sender], buf_slice(&json));
+    if (json_object_get(j, name))
+        CHECK(json_get_int(j, name, &n));
+    if (n < 0 || n > COUNT_MAX)
+        die("%s is too large", name);
+    return (uint64_t)n;
 }
 
-static void cmd_blast(char *words)
+static char *text_of(const json_t *j, const char *name)
 {
-    char *word[5], *rest = words;
-    for (size_t i = 0; i < 5; i++) {
-        word[i] = i < 4 ? strsep(&rest, " ") : rest;
-        if (!word[i])
-            die("blast COUNT WINDOW SENDERS ROOM TEXT");
-    }
-    uint64_t count = (uint64_t)number_arg(word[0], 1, COUNT_MAX), window = (uint64_t)number_arg(word[1], 1, COUNT_MAX);
-    uint64_t senders = (uint64_t)number_arg(word[2], 1, (long)conns_n);
+    struct slice s;
 
-    memset(&blast, 0, sizeof(blast));
-    blast.text = word[4];
-    blast.sent_us = calloc(count, sizeof(*blast.sent_us));
-    if (!blast.sent_us)
+    CHECK(json_get_text(j, name, &s));
+    return slice_dup(s);
+}
+
+static void run_begin(enum measurement is, const char *words)
+{
+    AUTO(json_done) json_t *j = NULL;
+
+    CHECK(json_parse_object(slice_text(words), JSON_DEPTH_CHAT, &j));
+    memset(&run, 0, sizeof(run));
+    memset(&spread, 0, sizeof(spread));
+    run.count = member_of(j, "count", 0);
+    run.window = member_of(j, "window", 1);
+    run.senders = member_of(j, "senders", conns_n);
+    run.each = member_of(j, "each", conns_n);
+    run.rooms = member_of(j, "rooms", 1);
+    run.stride = member_of(j, "stride", 1);
+    run.rate = member_of(j, "rate", 0);
+    run.room = text_of(j, "room");
+    run.text = text_of(j, "text");
+    if (!run.count || !run.window || !run.senders || run.senders > conns_n || !run.rooms || !run.each)
+        die("no such measurement: %s", words);
+    run.sent_us = calloc(is == ACKS ? conns_n * run.window : run.count, sizeof(*run.sent_us));
+    if (!run.sent_us || !run.room || !run.text)
         die("out of memory");
     for (size_t i = 0; i < conns_n; i++)
-        conns[i].got = 0;
-    blast.is_on = true;
-    uint64_t start = last_frame_us = monotonic_us();
-    while (blast.delivered < count * conns_n) {
-        while (blast.sent < count && blast.sent - blast.delivered / conns_n < window)
-            post(blast.sent % senders, word[3], word[4]);
-        pump(100);
-        if (monotonic_us() - last_frame_us > PATIENCE_MS * 1000)
-            die("%lu of %lu frames were delivered; newest: %.*s", (unsigned long)blast.delivered,
-                (unsigned long)(count * conns_n), SLICE_FMT(answer));
+        conns[i].got = conns[i].posted = conns[i].acked = 0;
+    run.is = is;
+    last_frame_us = monotonic_us();
+}
+
+static void run_end(uint64_t start_us)
+{
+    run.is = NONE;
+    free(run.sent_us);
+    str_done(&run.room);
+    str_done(&run.text);
+    printf(
+        "{\"messages\": %lu, \"deliveries\": %lu, \"acks\": %lu, \"got\": %zu, \"checked\": %lu, \"payload_len\": %lu, "
+        "\"seconds\": %.4f, \"p50_us\": %lu, \"p99_us\": %lu}\n",
+        (unsigned long)run.sent, (unsigned long)run.delivered, (unsigned long)run.acked, conns[0].got,
+        (unsigned long)run.checked, (unsigned long)run.payload_len, (double)(monotonic_us() - start_us) / 1e6,
+        (unsigned long)spread_at(&spread, 0.5), (unsigned long)spread_at(&spread, 0.99));
+}
+
+static void post_next(void)
+{
+    char room[NAME_MAX_LEN];
+    size_t sender = run.sent % run.senders, number = run.sent % run.rooms;
+    struct post p = {.room = run.room, .text = run.text};
+
+    if (run.rooms > 1) {
+        (void)snprintf(room, sizeof(room), "%s%zu", run.room, number);
+        p.room = room;
+        sender = number * run.stride % run.senders;
     }
-    blast.is_on = false;
-    free(blast.sent_us);
-    printf("{\"messages\": %lu, \"deliveries\": %lu, \"checked\": %lu, \"payload_len\": %lu, \"seconds\": %.4f, "
-           "\"p50_us\": %lu, \"p99_us\": %lu}\n",
-           (unsigned long)count, (unsigned long)blast.delivered, (unsigned long)blast.checked,
-           (unsigned long)blast.payload_len, (double)(monotonic_us() - start) / 1e6,
-           (unsigned long)spread_at(&blast.spread, 0.5), (unsigned long)spread_at(&blast.spread, 0.99));
+    run.sent_us[run.sent++] = monotonic_us();
+    conns[sender].dialect->post(&conns[sender], &p);
+}
+
+/* Until the next message is due, in ms; 0: it is. Without a rate it is when the window has room. */
+static int wait_ms(uint64_t start_us)
+{
+    uint64_t due = start_us + (run.rate ? run.sent * 1000000 / run.rate : 0), now = monotonic_us();
+
+    if (run.sent == run.count || run.sent - run.delivered / run.each >= run.window)
+        return 100;
+    return due > now ? (int)((due - now + 999) / 1000) : 0;
+}
+
+static void cmd_blast(const char *words)
+{
+    run_begin(BLAST, words);
+    uint64_t start_us = last_frame_us;
+    while (run.delivered < run.count * run.each) {
+        int ms = wait_ms(start_us);
+        if (ms == 0)
+            post_next();
+        else
+            link_pump(ms);
+        look_patient();
+    }
+    run_end(start_us);
+}
+
+static void post_with_cid(struct conn *c, uint64_t start_us)
+{
+    char room[NAME_MAX_LEN], cid[NAME_MAX_LEN];
+    size_t number = (size_t)(c - conns);
+    const struct post p = {.room = room, .text = run.text, .cid = cid};
+
+    (void)snprintf(room, sizeof(room), "%s%zu", run.room, number);
+    (void)snprintf(cid, sizeof(cid), "%lu-%zu", (unsigned long)start_us, c->posted);
+    run.sent_us[number * run.window + c->posted++ % run.window] = monotonic_us();
+    run.sent++;
+    c->dialect->post(c, &p);
+}
+
+static void cmd_acks(const char *words)
+{
+    run_begin(ACKS, words);
+    uint64_t start_us = last_frame_us;
+    while (run.acked < run.count) {
+        for (size_t i = 0; i < run.senders; i++)
+            while (run.sent < run.count && conns[i].posted - conns[i].acked < run.window)
+                post_with_cid(&conns[i], start_us);
+        link_pump(100);
+        look_patient();
+    }
+    run_end(start_us);
 }
 
 static bool obey(char *line)
@@ -367,6 +348,8 @@ static bool obey(char *line)
         cmd_wait(words, command[0] == 'q');
     else if (strcmp(command, "blast") == 0)
         cmd_blast(words);
+    else if (strcmp(command, "acks") == 0)
+        cmd_acks(words);
     else
         die("unknown command");
     return true;
@@ -387,7 +370,7 @@ static char *next_command(void)
     while (!(end = in.n ? memchr(in.p, '\n', in.n) : NULL)) {
         fd_set set;
         struct timeval none = {0};
-        pump(20);
+        link_pump(20);
         FD_ZERO(&set);
         FD_SET(STDIN_FILENO, &set);
         if (select(STDIN_FILENO + 1, &set, NULL, NULL, &none) != 1)
@@ -405,15 +388,19 @@ static char *next_command(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        die("usage: load_chat PORT FILE");
+    bool with_tls = false, is_serial = false;
+
+    for (int i = 3; i < argc; i++) {
+        with_tls = with_tls || strcmp(argv[i], "tls") == 0;
+        is_serial = is_serial || strcmp(argv[i], "serial") == 0;
+    }
+    if (argc != 3 + with_tls + is_serial)
+        die("usage: load_chat PORT FILE [tls] [serial]");
     json_setup();
     CHECK(crypto_setup());
-    loop = epoll_create1(EPOLL_CLOEXEC);
-    if (loop < 0)
-        die("epoll: %s", strerror(errno));
+    link_setup(with_tls);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    connect_all((int)number_arg(argv[1], 1, 65535), argv[2]);
+    connect_all((int)number_arg(argv[1], 1, 65535), argv[2], is_serial);
     for (char *line = next_command(); line && obey(line); line = next_command())
         continue;
     return 0;

@@ -33,12 +33,13 @@ struct ws_head {
     uint8_t mask[4];
 };
 
-#define WS_TEXT     1
-#define WS_BINARY   2
-#define WS_CLOSE    8
-#define WS_PING     9
-#define WS_PONG     10
-#define WS_HEAD_MAX 14
+#define WS_CONTINUATION 0
+#define WS_TEXT         1
+#define WS_BINARY       2
+#define WS_CLOSE        8
+#define WS_PING         9
+#define WS_PONG         10
+#define WS_HEAD_MAX     14
 
 /* Returns false when more bytes are needed. */
 bool ws_parse(const uint8_t *p, size_t n, struct ws_head *ret);

@@ -1,13 +1,16 @@
 /*
  * The reference for the chat: a bare epoll WebSocket broadcaster that seals.
  *
- * Each connection has an AES key of its own. What any connection sends goes to all of them: the same plaintext (a fixed
- * one of --plain bytes), per recipient a random IV, AES-128-CBC, base64, one frame. --mode plain sends each frame at
- * once; --mode gather joins the frames of one loop turn and sends them with one call per connection.
- * No rooms, no JSON, no storage, no limits. The cipher is fetched once and one context is used again; random bytes are
- * drawn in pieces of 4 KiB.
+ * Each connection has keys of its own. What any connection sends goes to all of them: the same plaintext (a fixed one
+ * of
+ * --plain bytes), per recipient a random IV and AES-128-CBC; then base64 and a text frame (--seal classic), or
+ * HMAC-SHA-256 over --aad bytes with the number of the record, IV and ciphertext, and a binary frame (--seal sealed).
+ * --mode plain sends each frame at once; --mode gather joins the frames of one loop turn and sends them with one call
+ * per connection. No rooms, no JSON, no storage, no limits. Algorithms are fetched once, contexts are used again, the
+ * pads of the HMAC are made with the key; random bytes are drawn in pieces of 4 KiB.
  *
- * Usage: ref_broadcast --plain BYTES [--mode plain|gather]. Prints its port; ends by a signal.
+ * Usage: ref_broadcast --plain BYTES [--mode plain|gather] [--seal classic|sealed] [--aad BYTES]. Prints its port; ends
+ * by a signal.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -28,11 +31,16 @@
 #define PLAIN_MAX       32768
 #define FRAME_MAX       (WS_HEAD_MAX + (PLAIN_MAX + 32 + 2) / 3 * 4 + 8)
 #define IN_MAX          131072
+#define AAD_MAX         4096
+#define SHA256_BLOCK    64
+#define TAG_LEN         16
 
 struct conn {
     int fd;
     bool is_open, is_dirty, is_choked;
     uint8_t key[16];
+    uint8_t inner[SHA256_BLOCK], outer[SHA256_BLOCK]; /* of the HMAC: its key XOR a byte */
+    uint64_t number;                                  /* of the next record */
     uint8_t *in, *out; /* what waits for the rest of a frame; what waits for the socket */
     size_t in_n, out_n, out_cap;
 };
@@ -45,7 +53,11 @@ static int loop;
 static bool is_gathering;
 static uint8_t plain[PLAIN_MAX];
 static size_t plain_len;
+static bool is_sealing; /* the sealed profile */
+static uint8_t aad[AAD_MAX];
+static size_t aad_len;
 static EVP_CIPHER_CTX *cipher;
+static EVP_MD_CTX *digest;
 
 static void draw(uint8_t *p, size_t n)
 {
@@ -61,10 +73,9 @@ static void draw(uint8_t *p, size_t n)
     used += n;
 }
 
-/* The frame for one recipient; returns its length. */
-static size_t seal(const struct conn *c, uint8_t frame[FRAME_MAX])
+/* IV and ciphertext; returns their length. */
+static size_t encrypt(const struct conn *c, uint8_t *raw)
 {
-    static uint8_t raw[16 + PLAIN_MAX + 16];
     int n = 0, end = 0;
 
     draw(raw, 16);
@@ -72,10 +83,68 @@ static size_t seal(const struct conn *c, uint8_t frame[FRAME_MAX])
         EVP_EncryptUpdate(cipher, raw + 16, &n, plain, (int)plain_len) != 1 ||
         EVP_EncryptFinal_ex(cipher, raw + 16 + n, &end) != 1)
         die("cannot encrypt");
-    size_t len = (size_t)(16 + n + end), text = (len + 2) / 3 * 4;
+    return (size_t)(16 + n + end);
+}
+
+static void hash(const uint8_t pad[SHA256_BLOCK], const struct slice *parts, size_t n, uint8_t out[EVP_MAX_MD_SIZE])
+{
+    bool ok = EVP_DigestInit_ex2(digest, NULL, NULL) && EVP_DigestUpdate(digest, pad, SHA256_BLOCK);
+    for (size_t i = 0; i < n; i++)
+        ok = ok && EVP_DigestUpdate(digest, parts[i].p, parts[i].n);
+    if (!ok || !EVP_DigestFinal_ex(digest, out, NULL))
+        die("cannot hash");
+}
+
+/* The tag behind n bytes of IV and ciphertext. */
+static void add_tag(struct conn *c, uint8_t *raw, size_t n)
+{
+    uint8_t inner[EVP_MAX_MD_SIZE], outer[EVP_MAX_MD_SIZE], number[8], bits[8];
+
+    put_u64be(number, c->number++);
+    put_u64be(bits, (aad_len + sizeof(number)) * 8);
+    const struct slice parts[4] = {slice_of(aad, aad_len), SLICE(number), slice_of(raw, n), SLICE(bits)};
+    const struct slice digested = slice_of(inner, 32);
+    hash(c->inner, parts, 4, inner);
+    hash(c->outer, &digested, 1, outer);
+    memcpy(raw + n, outer, TAG_LEN);
+}
+
+static size_t seal_classic(struct conn *c, uint8_t frame[FRAME_MAX])
+{
+    static uint8_t raw[16 + PLAIN_MAX + 16];
+    size_t len = encrypt(c, raw), text = (len + 2) / 3 * 4;
     size_t head = ws_write_head(frame, WS_TEXT, text, false);
+
     (void)EVP_EncodeBlock(frame + head, raw, (int)len);
     return head + text;
+}
+
+static size_t seal_sealed(struct conn *c, uint8_t frame[FRAME_MAX])
+{
+    size_t len = 16 + (plain_len / 16 + 1) * 16;
+    size_t head = ws_write_head(frame, WS_BINARY, len + TAG_LEN, false);
+
+    (void)encrypt(c, frame + head);
+    add_tag(c, frame + head, len);
+    return head + len + TAG_LEN;
+}
+
+/* The frame for one recipient; returns its length. */
+static size_t seal(struct conn *c, uint8_t frame[FRAME_MAX])
+{
+    return is_sealing ? seal_sealed(c, frame) : seal_classic(c, frame);
+}
+
+static void make_keys(struct conn *c)
+{
+    uint8_t key[SHA256_BLOCK] = {0};
+
+    draw(c->key, sizeof(c->key));
+    draw(key, 16);
+    for (size_t i = 0; i < SHA256_BLOCK; i++) {
+        c->inner[i] = key[i] ^ 0x36;
+        c->outer[i] = key[i] ^ 0x5c;
+    }
 }
 
 static void watch(struct conn *c, bool is_choked)
@@ -154,7 +223,7 @@ static void drop(struct conn *c)
 static void upgrade(struct conn *c)
 {
     char text[4096], accept[32], answer[256];
-    uint8_t digest[EVP_MAX_MD_SIZE];
+    uint8_t hashed[EVP_MAX_MD_SIZE];
 
     if (c->in_n >= sizeof(text))
         die("upgrade request is too long");
@@ -167,9 +236,9 @@ static void upgrade(struct conn *c)
         die("upgrade request without a key");
     char joined[64];
     (void)snprintf(joined, sizeof(joined), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 21);
-    if (EVP_Digest(joined, strlen(joined), digest, NULL, EVP_sha1(), NULL) != 1)
+    if (EVP_Digest(joined, strlen(joined), hashed, NULL, EVP_sha1(), NULL) != 1)
         die("cannot hash");
-    (void)EVP_EncodeBlock((uint8_t *)accept, digest, 20);
+    (void)EVP_EncodeBlock((uint8_t *)accept, hashed, 20);
     int n = snprintf(answer, sizeof(answer),
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      "Sec-WebSocket-Accept: %s\r\n\r\n",
@@ -224,7 +293,7 @@ static void on_connect(int listener)
         struct conn *c = &conns[conns_n++];
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
         *c = (struct conn){.fd = fd, .in = malloc(IN_MAX)};
-        draw(c->key, sizeof(c->key));
+        make_keys(c);
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         if (!c->in || epoll_ctl(loop, EPOLL_CTL_ADD, fd, &e) != 0)
             die("cannot take a connection");
@@ -260,6 +329,8 @@ int main(int argc, char **argv)
     static const struct option longs[] = {
         {"plain", required_argument, NULL, 'p'},
         {"mode",  required_argument, NULL, 'm'},
+        {"seal",  required_argument, NULL, 's'},
+        {"aad",   required_argument, NULL, 'a'},
         {NULL,    0,                 NULL, 0  },
     };
     int c, port;
@@ -269,13 +340,21 @@ int main(int argc, char **argv)
             plain_len = (size_t)number_arg(optarg, 1, PLAIN_MAX);
         else if (c == 'm')
             is_gathering = strcmp(optarg, "gather") == 0;
+        else if (c == 's')
+            is_sealing = strcmp(optarg, "sealed") == 0;
+        else if (c == 'a')
+            aad_len = (size_t)number_arg(optarg, 0, AAD_MAX);
         else
             return 2;
     }
     EVP_CIPHER *aes = EVP_CIPHER_fetch(NULL, "AES-128-CBC", NULL);
+    EVP_MD *sha = EVP_MD_fetch(NULL, "SHA256", NULL);
     cipher = EVP_CIPHER_CTX_new();
+    digest = EVP_MD_CTX_new();
     if (!aes || !cipher || EVP_EncryptInit_ex2(cipher, aes, NULL, NULL, NULL) != 1)
         die("no AES");
+    if (!sha || !digest || EVP_DigestInit_ex2(digest, sha, NULL) != 1)
+        die("no SHA-256");
     memset(plain, 'x', sizeof(plain));
     int listener = tcp_listen(&port);
     loop = epoll_create1(EPOLL_CLOEXEC);

@@ -1,4 +1,6 @@
 """Connections that do nothing: their memory, and the CPU that they take."""
+from kerbbench.clients import names
+
 CONNECTIONS = 5000
 IDLE_S = 35  # longer than a ping interval
 
@@ -6,7 +8,7 @@ IDLE_S = 35  # longer than a ping interval
 def run_idle(bench):
     server = bench.start("chat")
     before = server.rss_kib()
-    load = bench.load(server, bench.connections(CONNECTIONS))
+    load = bench.load(server, bench.classic_connections(names(100), CONNECTIONS))
     load.do("quiet", 15000)
     each = (server.rss_kib() - before) / CONNECTIONS
     cpu = server.cpu_us()

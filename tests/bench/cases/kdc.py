@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from kerbbench.server import tool
 from kerbtest import envelope, kdc, sealed
 
-USERS = 20        # at most 4,096 requests of one client are remembered at a time
 CONNECTIONS = 50
 REQUESTS = 6000   # a round
 WARM = 2000
@@ -56,7 +55,7 @@ def rounds(bench, what, server, path, make, target):
 
 
 def run_as(bench):
-    users = bench.users[:USERS]
+    users = bench.users
     rounds(bench, "AS exchange, classic", bench.realm.daemons["as"], "/as/login",
            lambda i: urlencode(kdc.as_fields(users[i % len(users)])), 3.0)
 
@@ -64,7 +63,7 @@ def run_as(bench):
 def run_as_sealed(bench):
     """Both requests together, against one bare request; all first ones, then all proofs with their cookies."""
     server = bench.realm.daemons["as"]
-    keys = [(u, sealed.Preauth(bench.realm, u.name).key(u.password)) for u in bench.users[:USERS]]
+    keys = [(u, sealed.Preauth(bench.realm, u.name).key(u.password)) for u in bench.users]
     costs, reference, bare = [], [], None
     for _ in range(bench.args.rounds):
         first = [sealed.first_request(keys[i % len(keys)][0].name).decode() for i in range(SEALED_PAIRS)]
@@ -87,7 +86,7 @@ def run_as_sealed(bench):
 
 
 def run_tgs(bench):
-    tgts = [kdc.login(bench.realm, u) for u in bench.users[:USERS]]
+    tgts = [kdc.login(bench.realm, u) for u in bench.users]
     rounds(bench, "TGS exchange, classic", bench.realm.daemons["tgs"], "/tgs",
            lambda i: urlencode(tgts[i % len(tgts)].fields("chat")), 3.5)
 
@@ -110,7 +109,7 @@ def sealed_tgs_request(bench, client, tgt, key):
 
 
 def run_tgs_sealed(bench):
-    tgts = [sealed_tgt(bench, u) for u in bench.users[:USERS]]
+    tgts = [sealed_tgt(bench, u) for u in bench.users]
     rounds(bench, "TGS exchange, sealed", bench.realm.daemons["tgs"], "/tgs",
            lambda i: sealed_tgs_request(bench, *tgts[i % len(tgts)]), 3.5)
 

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
@@ -65,15 +66,18 @@ class Server:
 
 
 class Load:
-    """The load generator for the chat: commands in, one object a line out."""
+    """The load generator for the chat and the brokers: commands in, one object a line out.
 
-    def __init__(self, port, lines, directory):
-        path = os.path.join(directory, "connections")
-        with open(path, "w", encoding="utf-8") as f:
+    lines: see load_chat.c; options: "tls", "serial".
+    """
+
+    def __init__(self, port, lines, directory, *options):
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=directory, prefix="connections.") as f:
             f.writelines(line + "\n" for line in lines)
-        self.popen = subprocess.Popen([tool("load_chat"), str(port), path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      text=True, bufsize=1)
-        self.connected = self.answer()
+            f.flush()
+            self.popen = subprocess.Popen([tool("load_chat"), str(port), f.name, *options], stdin=subprocess.PIPE,
+                                          stdout=subprocess.PIPE, text=True, bufsize=1)
+            self.connected = self.answer()
 
     def answer(self):
         line = self.popen.stdout.readline()
@@ -85,6 +89,13 @@ class Load:
         self.popen.stdin.write(" ".join(str(w) for w in words) + "\n")
         self.popen.stdin.flush()
         return self.answer()
+
+    def blast(self, **how):
+        """Posts and waits until all is delivered, with a look at what connection 0 has got."""
+        result = self.do("blast", json.dumps(how))
+        if result["checked"] != result["got"] or result["messages"] != how["count"]:
+            raise SystemExit(f"what came back is not what was sent: {result}")
+        return result
 
     def stop(self):
         self.popen.stdin.close()
