@@ -45,13 +45,24 @@ void act_send(struct chat *chat, struct chat_conn *conn, const struct chat_push 
         act_on(chat, ACT_SEND, conn)->push = push;
 }
 
-static size_t add_conns(struct chat_conn **conns, size_t n, const struct chat_user *user,
-                        const struct chat_conn *except)
+/* Who of a room's members is meant: connections with extensions, without, or all, but for one or for a user's. */
+struct audience {
+    bool extended, plain;
+    const struct chat_conn *no_conn;
+    const struct chat_user *no_user;
+};
+
+static bool is_meant(const struct audience *a, const struct chat_conn *conn)
+{
+    return (conn->extensions ? a->extended : a->plain) && conn != a->no_conn && conn->user != a->no_user;
+}
+
+static size_t add_conns(struct chat_conn **conns, size_t n, const struct chat_user *user, const struct audience *a)
 {
     struct chat_conn *conn;
 
     TAILQ_FOREACH (conn, &user->conns, of_user)
-        if (conn != except)
+        if (is_meant(a, conn))
             conns[n++] = conn;
     return n;
 }
@@ -66,50 +77,51 @@ static void act_send_set(struct chat *chat, struct chat_conn **conns, size_t n, 
     a->push = push;
 }
 
-/* As many as there can be. */
-static struct chat_conn **conns_for_members(struct chat *chat, const struct chat_room *room)
+static void send_members(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                         const struct audience *audience)
 {
     const struct chat_member *m;
     size_t n = 0;
 
     TAILQ_FOREACH (m, &room->members, of_room)
         n += m->user->conns_n;
-    return arena_get(&chat->arena, n * sizeof(struct chat_conn *));
+    struct chat_conn **conns = arena_get(&chat->arena, n * sizeof(struct chat_conn *));
+    n = 0;
+    TAILQ_FOREACH (m, &room->members, of_room)
+        if (!m->leaving)
+            n = add_conns(conns, n, m->user, audience);
+    act_send_set(chat, conns, n, push);
 }
 
 void act_send_members(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
                       const struct chat_conn *except)
 {
-    struct chat_conn **conns = conns_for_members(chat, room);
-    const struct chat_member *m;
-    size_t n = 0;
+    send_members(chat, room, push, &(struct audience){.extended = true, .plain = true, .no_conn = except});
+}
 
-    TAILQ_FOREACH (m, &room->members, of_room)
-        if (!m->leaving)
-            n = add_conns(conns, n, m->user, except);
-    act_send_set(chat, conns, n, push);
+void act_send_extended(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                       const struct chat_conn *except)
+{
+    send_members(chat, room, push, &(struct audience){.extended = true, .no_conn = except});
+}
+
+void act_send_plain(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                    const struct chat_conn *except)
+{
+    send_members(chat, room, push, &(struct audience){.plain = true, .no_conn = except});
 }
 
 void act_send_others(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
                      const struct chat_user *except)
 {
-    struct chat_conn **conns = conns_for_members(chat, room);
-    const struct chat_member *m;
-    struct chat_conn *conn;
-    size_t n = 0;
-
-    TAILQ_FOREACH (m, &room->members, of_room)
-        if (m->user != except && !m->leaving)
-            TAILQ_FOREACH (conn, &m->user->conns, of_user)
-                if (conn->extensions)
-                    conns[n++] = conn;
-    act_send_set(chat, conns, n, push);
+    send_members(chat, room, push, &(struct audience){.extended = true, .no_user = except});
 }
 
 void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push)
 {
     struct chat_conn **conns = arena_get(&chat->arena, user->conns_n * sizeof(struct chat_conn *));
-    act_send_set(chat, conns, add_conns(conns, 0, user, NULL), push);
+    const struct audience all = {.extended = true, .plain = true};
+    act_send_set(chat, conns, add_conns(conns, 0, user, &all), push);
 }
 
 void act_online(struct chat *chat, struct chat_conn *conn)

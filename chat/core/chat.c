@@ -8,16 +8,26 @@
 
 /* Which handler serves a request; the dispatcher has checked that its sender is logged in. */
 static void (*const commands[CMD_COUNT])(const struct call *c) = {
-    [CMD_ONLINE] = cmd_online,       [CMD_NEW_ROOM] = cmd_new_room,       [CMD_GO_ROOM] = cmd_go_room,
-    [CMD_SECRET] = cmd_secret,       [CMD_NEW_MESSAGE] = cmd_new_message, [CMD_DELETE_CHAT] = cmd_delete_chat,
-    [CMD_SAVE_DATA] = cmd_save_data, [CMD_GET_DATA] = cmd_get_data,       [CMD_GET_HISTORY] = cmd_get_history,
-    [CMD_MARK_READ] = cmd_mark_read, [CMD_TYPING] = cmd_typing,
+    [CMD_ONLINE] = cmd_online,
+    [CMD_NEW_ROOM] = cmd_new_room,
+    [CMD_GO_ROOM] = cmd_go_room,
+    [CMD_SECRET] = cmd_secret,
+    [CMD_NEW_MESSAGE] = cmd_new_message,
+    [CMD_DELETE_CHAT] = cmd_delete_chat,
+    [CMD_SAVE_DATA] = cmd_save_data,
+    [CMD_GET_DATA] = cmd_get_data,
+    [CMD_GET_HISTORY] = cmd_get_history,
+    [CMD_MARK_READ] = cmd_mark_read,
+    [CMD_TYPING] = cmd_typing,
+    [CMD_EDIT_MESSAGE] = cmd_edit_message,
+    [CMD_DELETE_MESSAGE] = cmd_delete_message,
 };
 
 /* Known clients of before do not know these. */
 static bool is_extension(enum chat_command cmd)
 {
-    return cmd == CMD_GET_HISTORY || cmd == CMD_MARK_READ || cmd == CMD_TYPING;
+    return cmd == CMD_GET_HISTORY || cmd == CMD_MARK_READ || cmd == CMD_TYPING || cmd == CMD_EDIT_MESSAGE ||
+           cmd == CMD_DELETE_MESSAGE;
 }
 
 static void done_add_user(struct chat *chat, struct chat_job *job)
@@ -27,13 +37,22 @@ static void done_add_user(struct chat *chat, struct chat_job *job)
 }
 
 static void (*const done[])(struct chat *chat, struct chat_job *job) = {
-    [JOB_ADD_USER] = done_add_user,         [JOB_ADD_ROOM] = done_add_room,
-    [JOB_ADD_MESSAGE] = done_add_message,   [JOB_LEAVE] = done_leave,
-    [JOB_DELETE_ROOM] = done_delete_room,   [JOB_DROP_SHARE] = done_drop_share,
-    [JOB_SAVE_DATA] = done_save_data,       [JOB_HEARD] = done_heard,
-    [JOB_RAISE_EPOCH] = done_raise_epoch,   [JOB_LOAD_DATA] = done_load_data,
-    [JOB_LOAD_SHARES] = done_load_shares,   [JOB_LOAD_HISTORY] = done_load_history,
-    [JOB_FIND_MESSAGE] = done_find_message, [JOB_MARK_READ] = done_mark_read,
+    [JOB_ADD_USER] = done_add_user,
+    [JOB_ADD_ROOM] = done_add_room,
+    [JOB_ADD_MESSAGE] = done_add_message,
+    [JOB_LEAVE] = done_leave,
+    [JOB_DELETE_ROOM] = done_delete_room,
+    [JOB_DROP_SHARE] = done_drop_share,
+    [JOB_SAVE_DATA] = done_save_data,
+    [JOB_HEARD] = done_heard,
+    [JOB_RAISE_EPOCH] = done_raise_epoch,
+    [JOB_LOAD_DATA] = done_load_data,
+    [JOB_LOAD_SHARES] = done_load_shares,
+    [JOB_LOAD_HISTORY] = done_load_history,
+    [JOB_FIND_MESSAGE] = done_find_message,
+    [JOB_MARK_READ] = done_mark_read,
+    [JOB_REVISE] = done_revise,
+    [JOB_LOAD_MESSAGES] = done_load_messages,
 };
 
 enum rc chat_new(const struct chat_env *env, struct chat **ret)

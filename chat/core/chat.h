@@ -121,6 +121,8 @@ enum chat_push_kind {
     PUSH_HANDSHAKE,
     PUSH_ONLINE,
     PUSH_NEW_MESSAGE,
+    PUSH_EDITED,
+    PUSH_DELETED,
     PUSH_NEW_ROOM,
     PUSH_GET_SECRET,
     PUSH_ROOM_MESSAGES,
@@ -141,6 +143,10 @@ struct chat_shown_message {
     int64_t time_s;
     uint64_t seq;
     uint8_t mid[ID_LEN];
+    uint64_t rev;     /* the revision that the text is of; 0: as it was written */
+    uint64_t target;  /* of a revision: the message that it revises; 0: it is a message */
+    bool is_deleted;  /* there is no text any more */
+    bool is_outdated; /* of a revision: its text is not here, a later one or nothing took its place */
 };
 
 /* What is told to clients. Everything in it is borrowed and lives until the next chat_step(). */
@@ -152,7 +158,7 @@ struct chat_push {
 
     const struct chat *chat;                   /* HANDSHAKE, ONLINE: who is online */
     const struct chat_user *user;              /* HANDSHAKE, ONLINE: whose rooms */
-    bool extensions;                           /* HANDSHAKE, ONLINE: with what is additive */
+    bool extensions;                           /* HANDSHAKE, ONLINE, ROOM_MESSAGES: with what is additive */
     uint64_t seq;                              /* READ; LAGGED: from which on */
     int64_t authenticator_s;                   /* HANDSHAKE */
     const uint8_t *history_id;                 /* HANDSHAKE: ID_LEN bytes; NULL: not told */
@@ -160,7 +166,8 @@ struct chat_push {
     struct slice share;                        /* NEW_ROOM */
     struct slice asked_by;                     /* GET_SECRET; TYPING: who */
     const char *reason;                        /* CLOSE_ROOM: "quorum_lost", "deleted" */
-    const struct chat_shown_message *messages; /* NEW_MESSAGE: one; ROOM_MESSAGES: oldest first; ACK: one or none */
+    const struct chat_shown_message *messages; /* NEW_MESSAGE, EDITED, DELETED: one; ROOM_MESSAGES: oldest
+                                                  first; ACK: one or none */
     size_t messages_n;
     bool more;                     /* ROOM_MESSAGES: there are older ones */
     bool is_page, more_after;      /* ROOM_MESSAGES: the answer to get_history; there are newer ones */
@@ -264,8 +271,8 @@ size_t chat_rooms(const struct chat *chat);
 size_t chat_connections(const struct chat *chat);
 
 /*
- * What a message's envelope is bound to: sender, room, and epoch | seq | mid | time. The parts of *ret are borrowed;
- * context holds one of them. Errors: NO_MEMORY.
+ * What a message's envelope is bound to: sender, room, and epoch | seq | mid | time [| rev]. The parts of *ret are
+ * borrowed; context holds one of them. Errors: NO_MEMORY.
  */
 MUST enum rc chat_message_aad(const struct name *realm, const uint8_t uid[ID_LEN], const struct chat_message_row *row,
                               struct buf *context, struct envelope_aad *ret);

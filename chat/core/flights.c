@@ -1,11 +1,14 @@
 /*
- * The names of messages that are on their way to the store or wait for it. A second one of the same name would leave a
- * hole in the numbers of its room, and hold up everybody's: it is told to ask again.
+ * What is on its way to the store or waits for it, by name: a message by its cid, a revision by what it revises. A
+ * second one of the same name would leave a hole in the numbers of its room, and hold up everybody's; or it would
+ * revise what is not there yet. It is told to ask again.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "chat/core/internal.h"
+
+#define REVISION_NAME (1 + ID_LEN + 8)
 
 struct flight {
     RB_ENTRY(flight) by_name;
@@ -46,6 +49,21 @@ bool flight_begin(struct chat *chat, const uint8_t who[ID_LEN], struct slice cid
     return true;
 }
 
+/* NUL | room uid | seq u64be: no cid holds a NUL. */
+static struct slice revision_name(const struct chat_job *job, uint8_t name[REVISION_NAME])
+{
+    name[0] = 0;
+    memcpy(name + 1, job->room_uid, ID_LEN);
+    put_u64be(name + 1 + ID_LEN, job->message.target);
+    return slice_of(name, REVISION_NAME);
+}
+
+bool flight_begin_revision(struct chat *chat, const struct chat_job *job)
+{
+    uint8_t name[REVISION_NAME];
+    return flight_begin(chat, job->who, revision_name(job, name));
+}
+
 static void drop(struct chat *chat, struct flight *f)
 {
     RB_REMOVE(flights, &chat->flights, f);
@@ -55,8 +73,12 @@ static void drop(struct chat *chat, struct flight *f)
 
 void flight_end(struct chat *chat, const struct chat_job *job)
 {
-    struct flight *f = job->cid.n ? find(chat, job->who, buf_slice(&job->cid)) : NULL;
+    uint8_t text[REVISION_NAME];
+    struct slice name = job->message.target ? revision_name(job, text) : buf_slice(&job->cid);
 
+    if (job->kind == JOB_FIND_MESSAGE)
+        return; /* it asks for one, and is none */
+    struct flight *f = name.n ? find(chat, job->who, name) : NULL;
     if (f)
         drop(chat, f);
 }

@@ -37,24 +37,58 @@ void cmd_get_history(const struct call *c)
     act_job(c->chat, job);
 }
 
-/* Opens the rows into the arena. One that does not open was tampered with: it is left out, and its seq shows the gap.
+/* What a row says now: a message its text, a revision that of its message, unless a later one followed. */
+static enum rc open_row(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
+                        struct buf *text, struct chat_shown_message *ret)
+{
+    bool is_outdated = row->target && (!row->revised || row->rev != row->seq);
+
+    buf_reset(text);
+    if (!is_outdated)
+        TRY(message_open(chat, room, row->target ? row->revised : row, text));
+    *ret = message_shown(row, buf_slice(text));
+    ret->is_outdated = is_outdated;
+    ret->is_deleted = !is_outdated && row->rev && text->n == 0;
+    return RC_OK;
+}
+
+/*
+ * Opens the rows into the arena. One that does not open was tampered with: it is left out, and its seq shows the gap.
  */
-static const struct chat_shown_message *open_rows(struct chat *chat, const struct chat_room *room,
-                                                  const struct chat_job *job, size_t *ret_n)
+static struct chat_shown_message *open_rows(struct chat *chat, const struct chat_room *room, const struct chat_job *job,
+                                            size_t *ret_n)
 {
     AUTO(buf_done) struct buf text = {0};
     struct chat_shown_message *list = arena_get(&chat->arena, (job->rows_n + 1) * sizeof(*list));
     size_t n = 0;
 
     for (size_t i = 0; i < job->rows_n; i++) {
-        if (message_open(chat, room, &job->rows[i], &text) != RC_OK)
+        if (open_row(chat, room, &job->rows[i], &text, &list[n]) != RC_OK)
             continue;
-        list[n] = message_shown(&job->rows[i], arena_copy(&chat->arena, buf_slice(&text)));
+        list[n].text = arena_copy(&chat->arena, list[n].text);
         list[n].from = arena_copy(&chat->arena, list[n].from);
         n++;
     }
     *ret_n = n;
     return list;
+}
+
+/* For connections that know nothing of revisions: what is there now, as if it had always been so. */
+static const struct chat_push *plain_of(struct chat *chat, const struct chat_push *push)
+{
+    struct chat_push *plain = push_new(chat, push->kind);
+    struct chat_shown_message *list = arena_get(&chat->arena, (push->messages_n + 1) * sizeof(*list));
+
+    *plain = *push;
+    plain->extensions = false;
+    plain->messages = list;
+    plain->messages_n = 0;
+    for (size_t i = 0; i < push->messages_n; i++)
+        if (!push->messages[i].target && !push->messages[i].is_deleted) {
+            list[plain->messages_n] = push->messages[i];
+            list[plain->messages_n++].rev = 0;
+        }
+    return plain;
 }
 
 /* Why a history that came back is not shown; CODE_COUNT: it is. */
@@ -85,18 +119,27 @@ void done_load_history(struct chat *chat, struct chat_job *job)
         return;
     struct chat_push *push = push_new(chat, PUSH_ROOM_MESSAGES);
     push->room = room;
+    push->extensions = true;
     push->messages = open_rows(chat, room, job, &push->messages_n);
     push->more = job->more_before;
     push->more_after = job->more_after;
     push->is_page = job->is_page;
     push->side = job->side;
     push->seq = job->from_seq;
-    if (job->to_all)
-        act_send_members(chat, room, push, asker);
+    const struct chat_push *plain = plain_of(chat, push);
+    if (job->to_all) {
+        act_send_extended(chat, room, push, asker);
+        act_send_plain(chat, room, plain, asker);
+    }
     if (!asker)
         return;
     struct chat_push *answer = push_new(chat, PUSH_ROOM_MESSAGES);
-    *answer = *push;
+    *answer = asker->extensions ? *push : *plain;
     answer->label = arena_copy(&chat->arena, label_for(asker, buf_slice(&job->label)));
     act_send(chat, asker, answer);
+}
+
+void done_load_messages(struct chat *chat, struct chat_job *job)
+{
+    revise_loaded(chat, job);
 }

@@ -72,6 +72,11 @@ void act_send_members(struct chat *chat, const struct chat_room *room, const str
 /* To every connection with extensions of every member but `except`. */
 void act_send_others(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
                      const struct chat_user *except);
+/* To every connection of the members that has extensions, and to those that do not, but not to `except`. */
+void act_send_extended(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                       const struct chat_conn *except);
+void act_send_plain(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
+                    const struct chat_conn *except);
 void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push);
 void act_online(struct chat *chat, struct chat_conn *conn);
 void act_reauth(struct chat *chat, struct chat_conn *conn);
@@ -183,6 +188,17 @@ void message_seal(const struct chat *chat, const struct chat_room *room, struct 
 MUST enum rc message_open(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
                           struct buf *ret_text);
 struct chat_shown_message message_shown(const struct chat_message_row *row, struct slice text); /* borrowed from both */
+/* The same, as it can be shown in this step. */
+struct chat_shown_message *message_show(struct chat *chat, const struct chat_message_row *row, struct slice text);
+/* It is stored: whoever asked for it with a name or a label is told where it went. dup: it was stored before. */
+void message_ack(struct chat *chat, const struct chat_room *room, const struct chat_job *job,
+                 const struct chat_shown_message *message, bool dup);
+
+/* revise.c */
+void cmd_edit_message(const struct call *c);
+void cmd_delete_message(const struct call *c);
+void revise_loaded(struct chat *chat, struct chat_job *job);
+void done_revise(struct chat *chat, struct chat_job *job);
 
 /*
  * numbers.c: what stands in a room, in its order.
@@ -190,11 +206,12 @@ struct chat_shown_message message_shown(const struct chat_message_row *row, stru
  * number_job takes a job that is to be stored under the room's next number: it is numbered, sealed and handed to the
  * store, or waits while the numbers are out of step. One that was not stored leaves a hole behind it, and those behind
  * the hole are refused: when all that were under way have come back (number_settle), they are numbered again, in their
- * order. number_refuse is the last word on a job.
+ * order. number_refuse is the last word on a job; number_command tells what it was asked for by.
  */
 void number_job(struct chat *chat, struct chat_room *room, struct chat_job *job);
 void number_settle(struct chat *chat, struct chat_room *room, struct chat_job *job);
 void number_refuse(struct chat *chat, const struct chat_job *job, enum chat_code code);
+enum chat_command number_command(const struct chat_job *job);
 void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code code);
 void waiting_free(struct chat_room *room);
 
@@ -203,13 +220,15 @@ void history_ask(struct chat *chat, struct chat_room *room, const struct chat_co
                  bool to_all);
 void cmd_get_history(const struct call *c);
 void done_load_history(struct chat *chat, struct chat_job *job);
+void done_load_messages(struct chat *chat, struct chat_job *job);
 
 /* flow.c: 0, or how many ms until this connection may ask again */
 int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command cmd);
 
 /* flights.c */
 bool flight_begin(struct chat *chat, const uint8_t who[ID_LEN], struct slice cid); /* false: it is under way */
-void flight_end(struct chat *chat, const struct chat_job *job);                    /* it has its answer */
+bool flight_begin_revision(struct chat *chat, const struct chat_job *job);
+void flight_end(struct chat *chat, const struct chat_job *job); /* it has its answer */
 void flights_free(struct chat *chat);
 
 /* marks.c */

@@ -11,6 +11,24 @@ struct chat_job *chat_job_new(enum chat_job_kind kind)
     return job;
 }
 
+void chat_row_done(struct chat_message_row *row)
+{
+    if (row->revised)
+        buf_done(&row->revised->box);
+    free(row->revised);
+    row->revised = NULL;
+    buf_done(&row->box);
+}
+
+struct chat_message_row *chat_row_revised(struct chat_message_row *row, uint64_t target)
+{
+    row->target = target;
+    row->revised = calloc(1, sizeof(*row->revised));
+    if (row->revised)
+        row->revised->seq = target;
+    return row->revised;
+}
+
 void chat_job_free(struct chat_job *job)
 {
     if (!job)
@@ -18,15 +36,16 @@ void chat_job_free(struct chat_job *job)
     for (size_t i = 0; i < job->members_n; i++)
         buf_done(&job->members[i].share);
     for (size_t i = 0; i < job->rows_n; i++)
-        buf_done(&job->rows[i].box);
+        chat_row_done(&job->rows[i]);
     for (size_t i = 0; i < job->pairs_n; i++) {
         buf_done(&job->pairs[i].key);
         buf_done(&job->pairs[i].value);
     }
     free(job->members);
     free(job->rows);
+    free(job->seqs);
     free(job->pairs);
-    buf_done(&job->message.box);
+    chat_row_done(&job->message);
     buf_done(&job->cid);
     buf_done(&job->key);
     buf_done(&job->value);
@@ -42,6 +61,17 @@ static void *grown(void *list, size_t n, size_t size)
     if (n & (n - 1)) /* not at a power of two: there is room */
         return list;
     return reallocarray(list, n ? n * 2 : 1, size);
+}
+
+bool chat_job_add_seq(struct chat_job *job, uint64_t seq)
+{
+    uint64_t *seqs = grown(job->seqs, job->seqs_n, sizeof(*seqs));
+
+    if (!seqs)
+        return false;
+    job->seqs = seqs;
+    seqs[job->seqs_n++] = seq;
+    return true;
 }
 
 struct chat_message_row *chat_job_add_row(struct chat_job *job)

@@ -18,6 +18,9 @@ enum chat_job_kind {
     JOB_ADD_ROOM,     /* room, commitments and all shares, in one transaction */
     JOB_ADD_MESSAGE,  /* one sealed message of who; refused (rc LIMIT) unless seq is the room's last stored one plus
                          1, or (rc EXISTS) when who has a message with that cid: it is the result */
+    JOB_REVISE,       /* a message of who gets another text: message is the revision, a row without a box that takes the
+                         room's next number; message.revised is what it revises, with its new box. LIMIT as above;
+                         NOT_FOUND: it is gone, or not a message of who */
     JOB_LEAVE,        /* who leaves room: his member row, commitment and pending share go */
     JOB_DELETE_ROOM,  /* the room and all that belongs to it */
     JOB_DROP_SHARE,   /* who has received his share of room: the pending row is erased from the file */
@@ -28,7 +31,9 @@ enum chat_job_kind {
     JOB_LOAD_DATA,    /* who's value under key, or all of them */
     JOB_LOAD_SHARES,  /* who's shares that were never delivered */
     JOB_LOAD_HISTORY, /* messages of room on one side of a seq, within limits; oldest first */
-    JOB_FIND_MESSAGE, /* who's message with that cid; rc NOT_FOUND */
+    JOB_LOAD_MESSAGES, /* the messages of room with those seqs, in their order, as far as they are there; `own`: who's
+                        */
+    JOB_FIND_MESSAGE,  /* who's message with that cid; rc NOT_FOUND */
 };
 
 enum chat_hold {
@@ -57,7 +62,11 @@ struct chat_message_row {
     uint32_t epoch;
     uint8_t mid[ID_LEN];
     struct name sender;
-    struct buf box; /* the sealed text */
+    struct buf box; /* the sealed text; of a revision none */
+    uint64_t rev;   /* the revision that the text is of, by its seq; 0: it stands as it was written */
+
+    uint64_t target;                  /* of a revision: the seq of the message that it revises; 0: it is a message */
+    struct chat_message_row *revised; /* that message, as it is now; NULL: it is gone */
 };
 
 struct chat_pair {
@@ -86,12 +95,16 @@ struct chat_job {
     uint64_t data_max;   /* SAVE_DATA: bytes that `who` may have stored, keys included */
     enum chat_side side; /* LOAD_HISTORY: of from_seq */
     uint64_t from_seq;   /* LOAD_HISTORY, MARK_READ */
-    uint32_t rows_max;   /* LOAD_HISTORY */
-    uint64_t bytes_max;  /* LOAD_HISTORY: of sealed text */
+    uint64_t *seqs;      /* LOAD_MESSAGES */
+    size_t seqs_n;
+    bool own;           /* LOAD_MESSAGES */
+    uint32_t rows_max;  /* LOAD_HISTORY */
+    uint64_t bytes_max; /* LOAD_HISTORY: of sealed text */
 
     /* results */
     enum rc rc;
-    struct chat_message_row *rows; /* LOAD_HISTORY, seq ascending; ADD_MESSAGE, FIND_MESSAGE: the one with the cid */
+    struct chat_message_row *rows; /* LOAD_HISTORY: seq ascending; LOAD_MESSAGES; ADD_MESSAGE, FIND_MESSAGE: the one
+                                      with the cid */
     size_t rows_n;
     uint8_t found_uid[ID_LEN];    /* the room of the message with the cid */
     bool more_before, more_after; /* LOAD_HISTORY: there are older ones, newer ones */
@@ -104,13 +117,19 @@ struct chat_job {
     uint64_t opening;           /* of the room, when the job was made */
     bool to_all;                /* LOAD_HISTORY: the room has just been opened, everybody is shown it */
     bool is_page;               /* LOAD_HISTORY: for get_history */
-    bool is_numbered, is_first; /* ADD_MESSAGE: it was; nothing of its room was under way then */
+    bool is_numbered, is_first; /* ADD_MESSAGE, REVISE: it was; nothing of its room was under way then */
 };
 
 STAILQ_HEAD(chat_job_list, chat_job);
 
 struct chat_job *chat_job_new(enum chat_job_kind kind); /* NULL: out of memory */
 void chat_job_free(struct chat_job *job);               /* wipes; accepts NULL */
+
+/* An empty row that this one revises, with its target set; NULL: out of memory. */
+struct chat_message_row *chat_row_revised(struct chat_message_row *row, uint64_t target);
+void chat_row_done(struct chat_message_row *row);
+
+bool chat_job_add_seq(struct chat_job *job, uint64_t seq); /* false: out of memory */
 
 /* Appends an empty row or pair to the results; NULL: out of memory. */
 struct chat_message_row *chat_job_add_row(struct chat_job *job);

@@ -29,6 +29,8 @@ enum rc chat_message_aad(const struct name *realm, const uint8_t uid[ID_LEN], co
     TRY(buf_u64be(context, row->seq));
     TRY(buf_add(context, SLICE(row->mid)));
     TRY(buf_u64be(context, (uint64_t)row->time_s));
+    if (row->rev)
+        TRY(buf_u64be(context, row->rev));
     *ret = (struct envelope_aad){
         .realm = name_slice(realm),
         .client = name_slice(&row->sender),
@@ -48,8 +50,12 @@ static struct envelope_aad message_aad(const struct chat *chat, const struct cha
 
 struct chat_shown_message message_shown(const struct chat_message_row *row, struct slice text)
 {
-    struct chat_shown_message m = {
-        .from = name_slice(&row->sender), .text = text, .time_s = row->time_s, .seq = row->seq};
+    struct chat_shown_message m = {.from = name_slice(&row->sender),
+                                   .text = text,
+                                   .time_s = row->time_s,
+                                   .seq = row->seq,
+                                   .rev = row->rev,
+                                   .target = row->target};
     memcpy(m.mid, row->mid, ID_LEN);
     return m;
 }
@@ -132,17 +138,16 @@ void cmd_new_message(const struct call *c)
 
 /* --- back from the store --- */
 
-static void say_stored(struct chat *chat, const struct chat_job *job, const struct chat_room *room,
-                       const struct chat_shown_message *message, bool dup)
+void message_ack(struct chat *chat, const struct chat_room *room, const struct chat_job *job,
+                 const struct chat_shown_message *message, bool dup)
 {
     struct chat_conn *conn = conn_by_serial(chat, job->conn);
 
-    if (job->kind == JOB_ADD_MESSAGE)
-        flight_end(chat, job);
+    flight_end(chat, job);
     if (!conn || !conn->extensions || (!job->label.n && !job->cid.n))
         return;
     struct chat_push *push = push_new(chat, PUSH_ACK);
-    push->request = CMD_NEW_MESSAGE;
+    push->request = number_command(job);
     push->label = arena_copy(&chat->arena, buf_slice(&job->label));
     push->room = room;
     push->messages = message;
@@ -152,8 +157,7 @@ static void say_stored(struct chat *chat, const struct chat_job *job, const stru
     act_send(chat, conn, push);
 }
 
-/* As it can be shown in this step. */
-static struct chat_shown_message *shown_row(struct chat *chat, const struct chat_message_row *row, struct slice text)
+struct chat_shown_message *message_show(struct chat *chat, const struct chat_message_row *row, struct slice text)
 {
     struct chat_shown_message *message = arena_get(&chat->arena, sizeof(*message));
 
@@ -163,8 +167,8 @@ static struct chat_shown_message *shown_row(struct chat *chat, const struct chat
 }
 
 /*
- * The sender has a message with that cid. Is it this one? In a closed room that cannot be told: he is told that it is
- * there. CODE_COUNT: yes.
+ * The sender has a message with that cid. Is it this one? In a closed room that cannot be told, nor of one that has
+ * another text by now: he is told that it is there. CODE_COUNT: yes.
  */
 static enum chat_code compare_stored(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
 {
@@ -172,7 +176,7 @@ static enum chat_code compare_stored(struct chat *chat, const struct chat_room *
 
     if (!room || memcmp(job->found_uid, room->uid, ID_LEN) != 0)
         return CODE_CID_CONFLICT;
-    if (!room->open || job->kind == JOB_FIND_MESSAGE)
+    if (!room->open || job->kind == JOB_FIND_MESSAGE || job->rows[0].rev)
         return CODE_COUNT;
     if (message_open(chat, room, &job->rows[0], &text) != RC_OK)
         return CODE_INTERNAL; /* it was tampered with */
@@ -184,14 +188,14 @@ static void say_again(struct chat *chat, const struct chat_room *room, const str
     enum chat_code code = job->rows_n ? compare_stored(chat, room, job) : CODE_INTERNAL;
 
     if (code == CODE_COUNT)
-        say_stored(chat, job, room, shown_row(chat, &job->rows[0], slice_of("", 0)), true);
+        message_ack(chat, room, job, message_show(chat, &job->rows[0], slice_of("", 0)), true);
     else
         number_refuse(chat, job, code);
 }
 
 static void show_new(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
 {
-    const struct chat_shown_message *message = shown_row(chat, &job->message, buf_slice(&job->text));
+    const struct chat_shown_message *message = message_show(chat, &job->message, buf_slice(&job->text));
 
     if (room && room->open && room->opening == job->opening) {
         struct chat_push *push = push_new(chat, PUSH_NEW_MESSAGE);
@@ -200,7 +204,7 @@ static void show_new(struct chat *chat, const struct chat_room *room, const stru
         push->messages_n = 1;
         act_send_members(chat, room, push, NULL);
     }
-    say_stored(chat, job, room, message, false);
+    message_ack(chat, room, job, message, false);
 }
 
 void done_add_message(struct chat *chat, struct chat_job *job)

@@ -4,25 +4,36 @@
  */
 #include "chat/core/internal.h"
 
+enum chat_command number_command(const struct chat_job *job)
+{
+    if (!job->message.target)
+        return CMD_NEW_MESSAGE;
+    return job->text.n ? CMD_EDIT_MESSAGE : CMD_DELETE_MESSAGE;
+}
+
 /* The last word on it. */
 void number_refuse(struct chat *chat, const struct chat_job *job, enum chat_code code)
 {
     struct chat_conn *conn = conn_by_serial(chat, job->conn);
 
-    if (job->kind == JOB_ADD_MESSAGE)
-        flight_end(chat, job);
+    flight_end(chat, job);
     if (code == CODE_RATE_LIMITED)
-        say_rate_limited(chat, conn, CMD_NEW_MESSAGE, buf_slice(&job->label), CHAT_ASK_AGAIN_MS);
+        say_rate_limited(chat, conn, number_command(job), buf_slice(&job->label), CHAT_ASK_AGAIN_MS);
     else
-        say_error(chat, conn, CMD_NEW_MESSAGE, buf_slice(&job->label), code, slice_of(NULL, 0));
+        say_error(chat, conn, number_command(job), buf_slice(&job->label), code, slice_of(NULL, 0));
 }
 
-/* The message gets the room's next number, is sealed with it, and goes to the store. */
+/* It gets the room's next number, is sealed with it, and goes to the store. Of a revision, the text is its message's.
+ */
 static void number(struct chat *chat, struct chat_room *room, struct chat_job *job)
 {
-    job->message.seq = ++room->seq;
-    job->message.epoch = room->epoch;
-    message_seal(chat, room, &job->message, buf_slice(&job->text));
+    struct chat_message_row *row = &job->message;
+
+    row->seq = ++room->seq;
+    row->epoch = room->epoch;
+    if (row->revised)
+        row->revised->rev = row->seq;
+    message_seal(chat, room, row->revised ? row->revised : row, buf_slice(&job->text));
     job->opening = room->opening;
     job->is_numbered = true;
     job->is_first = room->messages_n == 0;

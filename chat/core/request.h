@@ -17,6 +17,8 @@
     X(GO_ROOM, "go_room")                               \
     X(SECRET, "secret")                                 \
     X(NEW_MESSAGE, "new_message")                       \
+    X(EDIT_MESSAGE, "edit_message")                     \
+    X(DELETE_MESSAGE, "delete_message")                 \
     X(DELETE_CHAT, "delete_chat")                       \
     X(SAVE_DATA, "save_data")                           \
     X(GET_DATA, "get_data")                             \
@@ -56,6 +58,7 @@ enum chat_command {
     X(CID_CONFLICT, "cid_conflict", "another message of yours has this cid")                         \
     X(EXISTS, "exists", "a room of that id exists already")                                          \
     X(NOT_FOUND, "not_found", "you are not a member of a room of that id")                           \
+    X(NO_MESSAGE, "no_message", "you have written no message of that number that is still there")    \
     X(ROOM_CLOSED, "room_closed", "the room is closed; its members must present their shares first") \
     X(SHARE_INVALID, "share_invalid", "this is not your share of the room's secret")                 \
     X(BAD_THRESHOLD, "bad_threshold", "the threshold must lie between 0 and the number of members")  \
@@ -92,7 +95,7 @@ struct chat_request {
     size_t users_n;
 
     enum chat_side side; /* GET_HISTORY: which messages, */
-    uint64_t seq;        /* seen from where; MARK_READ: up to which */
+    uint64_t seq;        /* seen from where; MARK_READ: up to which; EDIT_MESSAGE, DELETE_MESSAGE: which one */
     uint32_t limit;      /* and how many */
 
     bool has_key;

@@ -66,7 +66,8 @@ bool lag_takes(struct session *s, const struct chat_push *push)
         return false;
     if (push->kind == PUSH_TYPING)
         return drop(s);
-    return push->kind == PUSH_NEW_MESSAGE && note(s, push->room, push->messages[0].seq);
+    bool is_log = push->kind == PUSH_NEW_MESSAGE || push->kind == PUSH_EDITED || push->kind == PUSH_DELETED;
+    return is_log && note(s, push->room, push->messages[0].seq);
 }
 
 static void tell(struct session *s, const struct lag *l)

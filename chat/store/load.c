@@ -5,7 +5,8 @@
 
 bool store_is_load(enum chat_job_kind kind)
 {
-    return kind == JOB_LOAD_DATA || kind == JOB_LOAD_SHARES || kind == JOB_LOAD_HISTORY || kind == JOB_FIND_MESSAGE;
+    return kind == JOB_LOAD_DATA || kind == JOB_LOAD_SHARES || kind == JOB_LOAD_HISTORY || kind == JOB_LOAD_MESSAGES ||
+           kind == JOB_FIND_MESSAGE;
 }
 
 static enum rc add_datum(struct sqlite_store *s, sqlite3_stmt *st, struct chat_job *job)
@@ -70,21 +71,47 @@ static enum rc load_shares(struct sqlite_store *s, struct chat_job *job)
     }
 }
 
+/* Of a message, from that column on: time, mid. */
+static enum rc take_stamp(sqlite3_stmt *st, int col, struct chat_message_row *row)
+{
+    struct slice mid = db_blob(st, col + 1);
+
+    if (mid.n != ID_LEN)
+        return RC_MODIFIED;
+    row->time_s = db_int(st, col);
+    memcpy(row->mid, mid.p, ID_LEN);
+    return RC_OK;
+}
+
+/* Nobody revises what another has written. */
+static enum rc take_revised(sqlite3_stmt *st, struct chat_message_row *row)
+{
+    struct chat_message_row *revised = chat_row_revised(row, row->target);
+
+    if (revised == NULL)
+        return RC_NO_MEMORY;
+    TRY(take_stamp(st, 8, revised));
+    revised->sender = row->sender;
+    revised->epoch = (uint32_t)db_int(st, 10);
+    revised->rev = row->rev;
+    return buf_add(&revised->box, db_blob(st, 11));
+}
+
+/* A row of STORE_ROW. */
 static enum rc add_message(sqlite3_stmt *st, struct chat_job *job)
 {
-    struct slice mid = db_blob(st, 2);
     struct chat_message_row *row = chat_job_add_row(job);
 
     if (row == NULL)
         return RC_NO_MEMORY;
-    if (mid.n != ID_LEN)
-        return RC_MODIFIED;
     row->seq = (uint64_t)db_int(st, 0);
-    row->time_s = db_int(st, 1);
-    memcpy(row->mid, mid.p, ID_LEN);
+    TRY(take_stamp(st, 1, row));
     TRY(name_parse(db_text(st, 3), &row->sender));
     row->epoch = (uint32_t)db_int(st, 4);
-    return buf_add(&row->box, db_blob(st, 5));
+    TRY(buf_add(&row->box, db_blob(st, 5)));
+    row->target = (uint64_t)db_int(st, 6);
+    row->rev = (uint64_t)db_int(st, 7);
+    return db_blob(st, 9).n > 0 ? take_revised(st, row) : RC_OK;
 }
 
 /* A part of a history, the nearest to `from` first: how many rows and bytes it may have. */
@@ -112,7 +139,7 @@ static enum rc read_part(struct sqlite_store *s, int64_t room, const struct part
         TRY(db_step(st, &has_row));
         if (!has_row)
             return RC_OK;
-        bytes += db_blob(st, 5).n;
+        bytes += db_blob(st, 5).n + db_blob(st, 11).n;
         if (rows == p->rows_max || (rows > 0 && bytes > p->bytes_max)) {
             *ret_more = true;
             return RC_OK;
@@ -172,6 +199,30 @@ static enum rc load_history(struct sqlite_store *s, struct chat_job *job)
     return room == NULL ? RC_NOT_FOUND : read_page(s, room, job);
 }
 
+static enum rc load_one(struct sqlite_store *s, const struct store_room *room, uint64_t seq, struct chat_job *job)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_ONE_MESSAGE];
+    bool has_row;
+
+    TRY(db_bind_int(st, 1, room->row));
+    TRY(db_bind_int(st, 2, seq > INT64_MAX ? INT64_MAX : (int64_t)seq));
+    if (job->own)
+        TRY(db_bind_blob(st, 3, SLICE(job->who)));
+    TRY(db_step(st, &has_row));
+    return has_row ? add_message(st, job) : RC_OK;
+}
+
+static enum rc load_messages(struct sqlite_store *s, struct chat_job *job)
+{
+    const struct store_room *room = store_room_find(s, job->room_uid);
+
+    if (room == NULL)
+        return RC_NOT_FOUND;
+    for (size_t i = 0; i < job->seqs_n; i++)
+        TRY(load_one(s, room, job->seqs[i], job));
+    return RC_OK;
+}
+
 static enum rc erase_message(struct sqlite_store *s, int64_t row)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_DELETE_MESSAGE];
@@ -191,10 +242,10 @@ enum rc store_find_message(struct sqlite_store *s, struct chat_job *job, bool er
     TRY(db_step(st, &has_row));
     if (!has_row)
         return RC_NOT_FOUND;
-    struct slice uid = db_blob(st, 7);
+    struct slice uid = db_blob(st, STORE_ROW_COLUMNS + 1);
     if (uid.n != ID_LEN) {
         if (erase)
-            TRY(erase_message(s, db_int(st, 6)));
+            TRY(erase_message(s, db_int(st, STORE_ROW_COLUMNS)));
         return RC_NOT_FOUND;
     }
     memcpy(job->found_uid, uid.p, ID_LEN);
@@ -206,6 +257,8 @@ enum rc store_load(struct sqlite_store *s, struct chat_job *job)
     switch (job->kind) {
     case JOB_FIND_MESSAGE:
         return store_find_message(s, job, false);
+    case JOB_LOAD_MESSAGES:
+        return load_messages(s, job);
     case JOB_LOAD_DATA:
         return load_data(s, job);
     case JOB_LOAD_SHARES:

@@ -55,6 +55,7 @@ static enum rc take_message(sqlite3_stmt *row, struct chat_message_row *ret)
     ret->time_s = db_int(row, 3);
     memcpy(ret->mid, mid.p, ID_LEN);
     ret->epoch = (uint32_t)db_int(row, 6);
+    ret->rev = (uint64_t)db_int(row, 8);
     return RC_OK;
 }
 
@@ -87,20 +88,21 @@ static const struct sealed_table tables[] = {
     {.name = "share",
      .count = "SELECT substr(sealed, 3, 4), count(*) FROM share GROUP BY 1",
      .next = "SELECT s.sealed, s.id, r.uid, u.client_id FROM share s LEFT JOIN room r ON r.id = s.room"
-             " LEFT JOIN user u ON u.id = s.user WHERE substr(s.sealed, 3, 4) <> ?1 AND s.id > ?2 ORDER BY s.id",                                  .put = "UPDATE share SET sealed = ?1 WHERE id = ?2",
+             " LEFT JOIN user u ON u.id = s.user WHERE substr(s.sealed, 3, 4) <> ?1 AND s.id > ?2 ORDER BY s.id",                                                                            .put = "UPDATE share SET sealed = ?1 WHERE id = ?2",
      .keys = 1,
      .reseal = reseal_share  },
     {.name = "data",
      .count = "SELECT substr(sealed, 3, 4), count(*) FROM data GROUP BY 1",
      .next = "SELECT d.sealed, d.user, d.key, u.client_id FROM data d LEFT JOIN user u ON u.id = d.user"
-             " WHERE substr(d.sealed, 3, 4) <> ?1 AND (d.user, d.key) > (?2, ?3) ORDER BY d.user, d.key",                                          .put = "UPDATE data SET sealed = ?1 WHERE user = ?2 AND key = ?3",
+             " WHERE substr(d.sealed, 3, 4) <> ?1 AND (d.user, d.key) > (?2, ?3) ORDER BY d.user, d.key",                                                                                    .put = "UPDATE data SET sealed = ?1 WHERE user = ?2 AND key = ?3",
      .keys = 2,
      .reseal = reseal_datum  },
     {.name = "message",
      .count = "SELECT substr(m.box, 3, 4), count(*) FROM message m JOIN room r ON r.id = m.room"
-              " WHERE r.threshold = 0 GROUP BY 1",                            .next = "SELECT m.box, m.id, m.seq, m.time, m.mid, m.sender, m.epoch, r.uid"
+              " WHERE r.threshold = 0 AND m.target IS NULL GROUP BY 1",       .next = "SELECT m.box, m.id, m.seq, m.time, m.mid, m.sender, m.epoch, r.uid,"
+             " (SELECT max(v.seq) FROM message v WHERE v.room = m.room AND v.target = m.seq)"
              " FROM message m JOIN room r ON r.id = m.room"
-             " WHERE r.threshold = 0 AND substr(m.box, 3, 4) <> ?1 AND m.id > ?2 ORDER BY m.id", .put = "UPDATE message SET box = ?1 WHERE id = ?2",
+             " WHERE r.threshold = 0 AND m.target IS NULL AND substr(m.box, 3, 4) <> ?1 AND m.id > ?2 ORDER BY m.id", .put = "UPDATE message SET box = ?1 WHERE id = ?2",
      .keys = 1,
      .reseal = reseal_message},
 };

@@ -1,7 +1,8 @@
 /*
  * The tables of chat.db.
  *
- * Messages are appended, and found through one index; so a commit dirties few pages however many rooms there are.
+ * Messages are appended, and found through one index; so a commit dirties few pages however many rooms there are. Only
+ * an edit or a deletion changes a row: the text of the message it is about.
  * Shares not yet delivered and saved values are sealed rows; texts come sealed from the core. Rowids of rooms are never
  * given twice (AUTOINCREMENT), so the messages of a deleted room, which go piece by piece, never show up in another.
  */
@@ -86,7 +87,14 @@ static const char v3[] =
     " run BLOB NOT NULL,"
     " place BLOB NOT NULL);";
 
-static const char *const migrations[] = {v1, v2, v3};
+/*
+ * An edit or a deletion is a row of its own without a box, and names the message that it revises; that one's box is
+ * then of its newest revision.
+ */
+static const char v4[] = "ALTER TABLE message ADD COLUMN target INTEGER;" /* the seq of that message */
+                         "CREATE INDEX message_target ON message(room, target, seq) WHERE target IS NOT NULL;";
+
+static const char *const migrations[] = {v1, v2, v3, v4};
 
 const struct db_schema store_schema = {
     .application_id = CHAT_DB_ID,

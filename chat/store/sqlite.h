@@ -20,6 +20,17 @@
 #define STORE_LOADED_MAX  ((size_t)16 * 1024 * 1024) /* bytes of results that wait to be taken */
 #define STORE_SWEEP_ROWS  500 /* messages of deleted rooms that go in one transaction, between jobs */
 
+/*
+ * A message, the newest revision of its text (of a revision: of what it revises), and what a revision revises. That
+ * its number comes from the rows themselves makes a text of before worthless: it opens under its own number only.
+ */
+#define STORE_ROW                                                                                         \
+    "m.seq, m.time, m.mid, m.sender, m.epoch, m.box, m.target,"                                           \
+    " (SELECT max(v.seq) FROM message v WHERE v.room = m.room AND v.target = coalesce(m.target, m.seq))," \
+    " t.time, t.mid, t.epoch, t.box"
+#define STORE_ROW_COLUMNS 12
+#define STORE_REVISED     "LEFT JOIN message t ON t.room = m.room AND t.seq = m.target"
+
 /* clang-format off */
 #define STORE_SQL_TABLE(X)                                                                                             \
     X(ADD_USER, "INSERT INTO user(client_id, name, first_seen) VALUES(?1, ?2, ?3) ON CONFLICT(client_id) DO NOTHING")  \
@@ -41,16 +52,21 @@
     X(SHARES, "SELECT r.uid, s.sealed FROM share s JOIN room r ON r.id = s.room WHERE s.user = ?1 ORDER BY s.id")      \
     X(DELETE_SHARE, "DELETE FROM share WHERE room = ?1 AND user = ?2")                                                 \
     X(DELETE_SHARES, "DELETE FROM share WHERE room = ?1")                                                              \
-    X(ADD_MESSAGE, "INSERT INTO message(room, seq, time, mid, sender, epoch, box, user, cid)"                          \
-                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT id FROM user WHERE client_id = ?8), nullif(?9, ''))")  \
-    X(FIND_MESSAGE, "SELECT m.seq, m.time, m.mid, m.sender, m.epoch, m.box, m.id, r.uid FROM message m"                \
-                    " LEFT JOIN room r ON r.id = m.room"                                                               \
+    X(ADD_MESSAGE, "INSERT INTO message(room, seq, time, mid, sender, epoch, box, user, cid, target)"                  \
+                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT id FROM user WHERE client_id = ?8), nullif(?9, ''),"   \
+                   " nullif(?10, 0))")                                                                                 \
+    X(REVISE, "UPDATE message SET box = ?4 WHERE room = ?1 AND seq = ?2 AND target IS NULL"                            \
+              " AND user = (SELECT id FROM user WHERE client_id = ?3)")                                                \
+    X(FIND_MESSAGE, "SELECT " STORE_ROW ", m.id, r.uid FROM message m LEFT JOIN room r ON r.id = m.room " STORE_REVISED \
                     " WHERE m.user = (SELECT id FROM user WHERE client_id = ?1) AND m.cid = ?2")                       \
     X(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                                             \
-    X(BEFORE, "SELECT seq, time, mid, sender, epoch, box FROM message"                                                 \
-              " WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3")                                              \
-    X(AFTER, "SELECT seq, time, mid, sender, epoch, box FROM message"                                                  \
-             " WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")                                                    \
+    X(BEFORE, "SELECT " STORE_ROW " FROM message m " STORE_REVISED                                                     \
+              " WHERE m.room = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?3")                                        \
+    X(AFTER, "SELECT " STORE_ROW " FROM message m " STORE_REVISED                                                      \
+             " WHERE m.room = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?3")                                              \
+    X(ONE_MESSAGE, "SELECT " STORE_ROW " FROM message m " STORE_REVISED " WHERE m.room = ?1 AND m.seq = ?2"            \
+                   " AND m.target IS NULL"                                                                             \
+                   " AND (?3 IS NULL OR m.user = (SELECT id FROM user WHERE client_id = ?3))")                         \
     X(ADD_SWEEP, "INSERT INTO sweep(room) VALUES(?1)")                                                                 \
     X(NEXT_SWEEP, "SELECT room FROM sweep ORDER BY room LIMIT 1")                                                      \
     X(SWEEP, "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE room = ?1 LIMIT ?2)")                      \

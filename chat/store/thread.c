@@ -17,7 +17,8 @@ static size_t loaded_by(const struct chat_job *job)
     size_t n = 0;
 
     for (size_t i = 0; i < job->rows_n; i++)
-        n += sizeof(job->rows[i]) + job->rows[i].box.n;
+        n += sizeof(job->rows[i]) + job->rows[i].box.n +
+             (job->rows[i].revised ? sizeof(job->rows[i]) + job->rows[i].revised->box.n : 0);
     for (size_t i = 0; i < job->pairs_n; i++)
         n += sizeof(job->pairs[i]) + job->pairs[i].key.n + job->pairs[i].value.n;
     return n;

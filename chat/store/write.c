@@ -149,6 +149,7 @@ static enum rc insert_message(struct sqlite_store *s, const struct chat_job *job
     TRY(db_bind_blob(st, 7, buf_slice(&m->box)));
     TRY(db_bind_blob(st, 8, SLICE(job->who)));
     TRY(db_bind_text(st, 9, buf_slice(&job->cid)));
+    TRY(db_bind_int(st, 10, (int64_t)m->target));
     return db_run(st);
 }
 
@@ -177,6 +178,37 @@ static enum rc add_message(struct sqlite_store *s, struct chat_job *job)
             rc = insert_message(s, job, room);
     }
     TRY(rc);
+    room->head = job->message.seq;
+    store_room_touch(s, room);
+    return RC_OK;
+}
+
+/* Takes the place of what its message said before: that is erased from the file. */
+static enum rc replace_text(struct sqlite_store *s, const struct chat_job *job, const struct store_room *room)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_REVISE];
+    const struct chat_message_row *revised = job->message.revised;
+
+    TRY(check_version(s, buf_slice(&revised->box)));
+    TRY(db_bind_int(st, 1, room->row));
+    TRY(db_bind_int(st, 2, (int64_t)revised->seq));
+    TRY(db_bind_blob(st, 3, SLICE(job->who)));
+    TRY(db_bind_blob(st, 4, buf_slice(&revised->box)));
+    TRY(db_run(st));
+    s->must_erase = true;
+    return sqlite3_changes(s->db.h) == 1 ? RC_OK : RC_NOT_FOUND;
+}
+
+static enum rc revise(struct sqlite_store *s, struct chat_job *job)
+{
+    struct store_room *room = store_room_find(s, job->room_uid);
+
+    if (room == NULL)
+        return RC_NOT_FOUND;
+    if (job->message.seq != room->head + 1)
+        return RC_LIMIT;
+    TRY(replace_text(s, job, room));
+    TRY(insert_message(s, job, room));
     room->head = job->message.seq;
     store_room_touch(s, room);
     return RC_OK;
@@ -311,6 +343,7 @@ enum rc store_write(struct sqlite_store *s, struct chat_job *job)
         [JOB_DELETE_ROOM] = delete_room, [JOB_DROP_SHARE] = drop_share,
         [JOB_SAVE_DATA] = save_data,     [JOB_HEARD] = heard,
         [JOB_RAISE_EPOCH] = raise_epoch, [JOB_MARK_READ] = mark_read,
+        [JOB_REVISE] = revise,
     };
 
     if (job->kind == JOB_ADD_MESSAGE)

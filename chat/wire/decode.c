@@ -120,6 +120,12 @@ static enum chat_code read_message(const struct scratch *s, struct chat_request 
     return text_or_member(json_object_get(s->json, "message"), "text", NULL, &r->text) ? CODE_COUNT : CODE_MALFORMED;
 }
 
+/* The new text of a message. One without text would be deleted, and there is a request for that. */
+static enum chat_code read_new_text(const struct scratch *s, struct chat_request *r)
+{
+    return json_get_text(s->json, "text", &r->text) == RC_OK && r->text.n > 0 ? CODE_COUNT : CODE_MALFORMED;
+}
+
 /* What the client calls its message, so that sending it twice stores it once. */
 static enum chat_code read_cid(const struct scratch *s, struct chat_request *r)
 {
@@ -211,8 +217,9 @@ enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd)
     } else if (cmd == CMD_NEW_MESSAGE) {
         CHECK(read_message(s, r));
         CHECK(read_cid(s, r));
-    } else if (cmd == CMD_MARK_READ) {
+    } else if (cmd == CMD_MARK_READ || cmd == CMD_EDIT_MESSAGE || cmd == CMD_DELETE_MESSAGE) {
         CHECK(read_number(s, "seq", INT64_MAX, &r->seq));
+        CHECK(cmd == CMD_EDIT_MESSAGE ? read_new_text(s, r) : CODE_COUNT);
     } else if (cmd == CMD_GET_HISTORY) {
         CHECK(read_page(s, r));
     } else if (cmd == CMD_SAVE_DATA) {

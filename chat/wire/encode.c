@@ -114,6 +114,15 @@ static void put_online(const struct encoder *e, struct jw *j, const struct chat_
         jw_base64url(j, "history_id", slice_of(p->history_id, ID_LEN));
 }
 
+/* What became of a message, or which one this revises. */
+static void put_revision(struct jw *j, const struct chat_shown_message *m)
+{
+    if (m->target)
+        jw_int(j, m->is_deleted ? "deletes" : "edits", (int64_t)m->target);
+    else if (m->rev)
+        jw_int(j, m->is_deleted ? "deleted" : "edited", (int64_t)m->rev);
+}
+
 /* What known clients read of a message, and, `numbered`, where it stands in the room. */
 static void put_message(const struct encoder *e, struct jw *j, const char *name, const struct chat_push *p,
                         const struct chat_shown_message *m, bool numbered, bool nested)
@@ -122,10 +131,12 @@ static void put_message(const struct encoder *e, struct jw *j, const char *name,
     jw_text(j, "from", m->from);
     put_time(e, j, "time", m->time_s);
     jw_text(j, "room", name_slice(&p->room->id));
-    jw_text(j, "text", m->text);
+    if (!m->is_deleted && !m->is_outdated)
+        jw_text(j, "text", m->text);
     if (numbered) {
         jw_base64url(j, "mid", SLICE(m->mid));
         jw_int(j, "seq", (int64_t)m->seq);
+        put_revision(j, m);
     }
     if (nested)
         put_message(e, j, "message", p, m, false, false);
@@ -137,6 +148,12 @@ static void put_new_message(const struct encoder *e, struct jw *j, const struct 
     (void)e;
     jw_text(j, "room", name_slice(&p->room->id));
     put_message(e, j, "new_message", p, &p->messages[0], true, e->profile == WIRE_CLASSIC);
+}
+
+static void put_revised(const struct encoder *e, struct jw *j, const struct chat_push *p)
+{
+    jw_text(j, "room", name_slice(&p->room->id));
+    put_message(e, j, p->kind == PUSH_EDITED ? "edited" : "deleted", p, &p->messages[0], true, false);
 }
 
 static void put_new_room(const struct encoder *e, struct jw *j, const struct chat_push *p)
@@ -275,6 +292,8 @@ static void put_ack(const struct encoder *e, struct jw *j, const struct chat_pus
         jw_base64url(j, "mid", SLICE(p->messages[0].mid));
         jw_int(j, "seq", (int64_t)p->messages[0].seq);
         put_time(e, j, "time", p->messages[0].time_s);
+        if (p->messages[0].target)
+            jw_int(j, "target", (int64_t)p->messages[0].target);
         if (p->cid.n)
             jw_text(j, "cid", p->cid);
         if (p->dup)
@@ -332,6 +351,8 @@ static const struct {
     [PUSH_HANDSHAKE] = {"handshake",     put_online       },
     [PUSH_ONLINE] = {"online",        put_online       },
     [PUSH_NEW_MESSAGE] = {"new_message",   put_new_message  },
+    [PUSH_EDITED] = {"edited",        put_revised      },
+    [PUSH_DELETED] = {"deleted",       put_revised      },
     [PUSH_NEW_ROOM] = {"new_room",      put_new_room     },
     [PUSH_GET_SECRET] = {"get_secret",    put_get_secret   },
     [PUSH_ROOM_MESSAGES] = {"room_messages", put_room_messages},

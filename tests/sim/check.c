@@ -133,7 +133,8 @@ static void check_users(struct sim *s)
 static bool is_of_room(enum chat_push_kind kind)
 {
     return kind == PUSH_NEW_MESSAGE || kind == PUSH_NEW_ROOM || kind == PUSH_GET_SECRET || kind == PUSH_ROOM_MESSAGES ||
-           kind == PUSH_CLOSE_ROOM || kind == PUSH_READ || kind == PUSH_TYPING;
+           kind == PUSH_CLOSE_ROOM || kind == PUSH_EDITED || kind == PUSH_DELETED || kind == PUSH_READ ||
+           kind == PUSH_TYPING;
 }
 
 static bool is_member(const struct chat_room *room, const struct chat_user *user)
@@ -147,6 +148,18 @@ static bool is_member(const struct chat_room *room, const struct chat_user *user
 }
 
 /* --- actions ------------------------------------------------------------------------------------------------------ */
+
+/* Who knows nothing of revisions sees none; what it did not see is no gap to it. */
+static void check_plain_history(const struct sim *s, const struct chat_push *p)
+{
+    for (size_t i = 0; i < p->messages_n; i++) {
+        const struct chat_shown_message *m = &p->messages[i];
+        if (m->target || m->is_deleted || m->is_outdated || m->rev)
+            sim_stop(s, "%s: a revision for who knows none", p->room->id.s);
+        if (i > 0 && m->seq <= p->messages[i - 1].seq)
+            sim_stop(s, "%s: a history out of order", p->room->id.s);
+    }
+}
 
 /* Numbers are dense, from the first message on when there are no more. */
 static void check_history(const struct sim *s, const struct chat_push *p)
@@ -195,13 +208,18 @@ static void check_send(const struct sim *s, struct sim_conn *conn, const struct 
 {
     if (is_of_room(p->kind) && !is_member(p->room, conn->user))
         sim_stop(s, "%s hears of %s and is no member", conn->name, p->room->id.s);
-    if (p->kind == PUSH_ROOM_MESSAGES)
+    if (p->kind == PUSH_ROOM_MESSAGES && p->extensions != conn->core->extensions)
+        sim_stop(s, "%s is sent a history for others", conn->name);
+    if (p->kind == PUSH_ROOM_MESSAGES && p->extensions)
         check_history(s, p);
+    else if (p->kind == PUSH_ROOM_MESSAGES)
+        check_plain_history(s, p);
     if (p->kind == PUSH_RESTART && p->retry_after_ms >= 1000 + 2 * s->chat->authed_n)
         sim_stop(s, "%s is told to come back too late", conn->name);
-    if (p->kind == PUSH_NEW_MESSAGE && p->messages[0].seq > p->room->head)
+    bool is_log = p->kind == PUSH_NEW_MESSAGE || p->kind == PUSH_EDITED || p->kind == PUSH_DELETED;
+    if (is_log && p->messages[0].seq > p->room->head)
         sim_stop(s, "%s is shown a message of %s that is not stored", conn->name, p->room->id.s);
-    if ((p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_NEW_MESSAGE) && !p->room->open)
+    if ((p->kind == PUSH_ROOM_MESSAGES || is_log) && !p->room->open)
         sim_stop(s, "%s is shown messages of %s, which is closed", conn->name, p->room->id.s);
     if (p->kind == PUSH_NEW_ROOM && p->share.n)
         receive_share(conn, p->room);

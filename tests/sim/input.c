@@ -456,7 +456,9 @@ static void in_request(struct sim *s, const char *conn_name, char *rest)
         f.r.data = buf_slice(&f.text);
     } else if (f.r.cmd != CMD_ONLINE) {
         f.r.room = named(s, next_word(&rest));
-        if (f.r.cmd == CMD_NEW_MESSAGE)
+        if (f.r.cmd == CMD_EDIT_MESSAGE || f.r.cmd == CMD_DELETE_MESSAGE)
+            f.r.seq = number(s, next_word(&rest));
+        if (f.r.cmd == CMD_NEW_MESSAGE || f.r.cmd == CMD_EDIT_MESSAGE)
             read_text(s, &f, rest);
         else
             while (*(word = next_word(&rest)))

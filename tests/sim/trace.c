@@ -118,6 +118,20 @@ static void say_members(struct sim *s, const struct chat_room *room)
     names_say(s, "users", &names);
 }
 
+/* 1 alice: text; 2 alice (deleted 3); 3 alice deletes 2; 4 alice: text (edited 5); 5 alice edits 4: text */
+static void say_message(struct sim *s, const struct chat_shown_message *m)
+{
+    sim_say(s, "%llu %.*s", (unsigned long long)m->seq, SLICE_FMT(m->from));
+    if (m->target)
+        sim_say(s, " %s %llu", m->is_deleted ? "deletes" : "edits", (unsigned long long)m->target);
+    if (!m->is_deleted && !m->is_outdated) {
+        sim_say(s, ": ");
+        say_text(s, m->text);
+    }
+    if (m->rev && !m->target)
+        sim_say(s, " (%s %llu)", m->is_deleted ? "deleted" : "edited", (unsigned long long)m->rev);
+}
+
 static void say_messages(struct sim *s, const struct chat_push *p)
 {
     sim_say(s, " messages=");
@@ -127,9 +141,8 @@ static void say_messages(struct sim *s, const struct chat_push *p)
     else
         sim_say(s, "[");
     for (size_t i = 0; i < p->messages_n && p->messages_n <= SIM_LIST_MAX; i++) {
-        sim_say(s, "%s%llu %.*s: ", i ? ", " : "", (unsigned long long)p->messages[i].seq,
-                SLICE_FMT(p->messages[i].from));
-        say_text(s, p->messages[i].text);
+        sim_say(s, "%s", i ? ", " : "");
+        say_message(s, &p->messages[i]);
     }
     sim_say(s, "%s%s", p->messages_n > SIM_LIST_MAX ? "" : "]", p->more ? " more" : "");
     if (p->is_page)
@@ -179,9 +192,13 @@ static void say_answer(struct sim *s, const struct chat_push *p)
         sim_say(s, " %s", p->room->id.s);
     if (p->messages_n)
         sim_say(s, " seq=%llu", (unsigned long long)p->messages[0].seq);
+    if (p->messages_n && p->messages[0].target)
+        sim_say(s, " target=%llu", (unsigned long long)p->messages[0].target);
     if (p->cid.n)
-        sim_say(s, " cid=%.*s%s", SLICE_FMT(p->cid), p->dup ? " dup" : "");
-    else if (!p->messages_n && p->room)
+        sim_say(s, " cid=%.*s", SLICE_FMT(p->cid));
+    if (p->dup)
+        sim_say(s, " dup");
+    if (!p->messages_n && p->room)
         sim_say(s, " %s presented=%u/%u", p->room->open ? "open" : "closed", p->room->presenters_n, p->room->threshold);
 }
 
@@ -202,6 +219,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
         [PUSH_HANDSHAKE] = "handshake",
         [PUSH_ONLINE] = "online",
         [PUSH_NEW_MESSAGE] = "new_message",
+        [PUSH_EDITED] = "edited",
+        [PUSH_DELETED] = "deleted",
         [PUSH_NEW_ROOM] = "new_room",
         [PUSH_GET_SECRET] = "get_secret",
         [PUSH_ROOM_MESSAGES] = "room_messages",
@@ -219,8 +238,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
     const struct chat_push *p = a->push;
 
     sim_say(s, " %s", types[p->kind]);
-    if (p->kind == PUSH_NEW_MESSAGE || p->kind == PUSH_GET_SECRET || p->kind == PUSH_ROOM_MESSAGES ||
-        p->kind == PUSH_CLOSE_ROOM)
+    bool is_log = p->kind == PUSH_NEW_MESSAGE || p->kind == PUSH_EDITED || p->kind == PUSH_DELETED;
+    if (is_log || p->kind == PUSH_GET_SECRET || p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_CLOSE_ROOM)
         sim_say(s, " %s", p->room->id.s);
     if (p->kind == PUSH_HANDSHAKE || p->kind == PUSH_ONLINE) {
         say_online(s);
@@ -228,7 +247,7 @@ static void say_push(struct sim *s, const struct chat_action *a)
     }
     if (p->kind == PUSH_ONLINE)
         say_rooms(s, "waiting", p->user, false);
-    if (p->kind == PUSH_NEW_MESSAGE || p->kind == PUSH_ROOM_MESSAGES)
+    if (is_log || p->kind == PUSH_ROOM_MESSAGES)
         say_messages(s, p);
     if (p->kind == PUSH_NEW_ROOM)
         say_new_room(s, a);
@@ -285,6 +304,8 @@ void sim_trace_job(struct sim *s, const struct chat_job *job)
         [JOB_LOAD_HISTORY] = "load_history",
         [JOB_FIND_MESSAGE] = "find_message",
         [JOB_MARK_READ] = "mark_read",
+        [JOB_REVISE] = "revise",
+        [JOB_LOAD_MESSAGES] = "load_messages",
     };
     const struct chat_room *room = room_by_uid(s->chat, job->room_uid);
 
@@ -294,7 +315,7 @@ void sim_trace_job(struct sim *s, const struct chat_job *job)
         sim_say(s, " %s", job_user(s, job));
     if (room)
         sim_say(s, " %s", room->id.s);
-    if (job->kind == JOB_ADD_MESSAGE)
+    if (job->kind == JOB_ADD_MESSAGE || job->kind == JOB_REVISE)
         sim_say(s, " seq=%llu", (unsigned long long)job->message.seq);
     if (job->kind == JOB_SAVE_DATA || job->kind == JOB_LOAD_DATA)
         sim_say(s, " %.*s", SLICE_FMT(buf_slice(&job->key)));

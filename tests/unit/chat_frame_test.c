@@ -291,9 +291,9 @@ static void dump(const struct chat_request *r, struct buf *out)
     }
     if (r->has_secret)
         assert_ok(buf_printf(out, " secret=%.*s", SLICE_FMT(r->secret)));
-    if (r->cmd == CMD_NEW_MESSAGE)
+    if (r->cmd == CMD_NEW_MESSAGE || r->cmd == CMD_EDIT_MESSAGE || r->cmd == CMD_DELETE_MESSAGE)
         assert_ok(buf_printf(out, " text=%.*s", SLICE_FMT(r->text)));
-    if (r->cmd == CMD_MARK_READ)
+    if (r->cmd == CMD_MARK_READ || r->cmd == CMD_EDIT_MESSAGE || r->cmd == CMD_DELETE_MESSAGE)
         assert_ok(buf_printf(out, " seq=%llu", (unsigned long long)r->seq));
     if (r->cmd == CMD_GET_HISTORY)
         assert_ok(buf_printf(out, " side=%d seq=%llu limit=%u", (int)r->side, (unsigned long long)r->seq, r->limit));
@@ -464,6 +464,26 @@ static void request__mark_read(void **state)
     read_all(*state, list, ARRAY_LEN(list));
 }
 
+static void request__edit_and_delete_message(void **state)
+{
+#define EDIT "\"edit_message\",\"room\":\"r\",\"text\":"
+    static const struct fields list[] = {
+        {EDIT "\"new\",\"seq\":7",                       "edit_message room=r text=new seq=7"},
+        {EDIT "\"new\"",                                 "! malformed"                       },
+        {EDIT "\"\",\"seq\":7",                          "! malformed"                       },
+        {EDIT "7,\"seq\":7",                             "! malformed"                       },
+        {EDIT "\"new\",\"seq\":-1",                      "! malformed"                       },
+        {EDIT "\"new\",\"seq\":\"7\"",                   "! malformed"                       },
+        {"\"edit_message\",\"room\":\"r\",\"seq\":7",    "! malformed"                       },
+        {"\"edit_message\",\"text\":\"x\",\"seq\":7",    "! malformed"                       },
+        {"\"delete_message\",\"room\":\"r\",\"seq\":7",  "delete_message room=r text= seq=7" },
+        {"\"delete_message\",\"room\":\"r\"",            "! malformed"                       },
+        {"\"delete_message\",\"room\":\"r\",\"seq\":{}", "! malformed"                       },
+        {"\"delete_message\",\"seq\":7",                 "! malformed"                       },
+    };
+    read_all(*state, list, ARRAY_LEN(list));
+}
+
 static void request__get_history(void **state)
 {
 #define PAGE "\"get_history\",\"room\":\"r\""
@@ -611,6 +631,7 @@ int main(void)
         AUTHED(request__cid),
         AUTHED(request__get_history),
         AUTHED(request__mark_read),
+        AUTHED(request__edit_and_delete_message),
         AUTHED(request__values),
     };
 

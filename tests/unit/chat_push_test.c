@@ -345,6 +345,45 @@ static void push__ack(void **state)
                        "\"cid\":\"m\\\"1\",\"dup\":true}");
 }
 
+static void push__of_revisions(void **state)
+{
+#define REVISED "\"from\":\"alice\",\"time\":\"2026-09-21 14:13:19\",\"room\":\"board\","
+#define MID     "\"mid\":\"AAAAAAAAAAAAAAAAAAAAAA\","
+    const struct chat_shown_message plain = {.from = slice_text("alice"), .time_s = WIRE_NOW - 1};
+    struct chat_shown_message messages[5] = {plain, plain, plain, plain, plain};
+    struct chat_push push = push_of(PUSH_EDITED);
+
+    (void)state;
+    messages[0].seq = 3, messages[0].target = 1, messages[0].text = slice_text("two");
+    messages[1].seq = 4, messages[1].target = 2, messages[1].is_deleted = true;
+    messages[2].seq = 1, messages[2].rev = 3, messages[2].text = slice_text("two");
+    messages[3].seq = 2, messages[3].rev = 4, messages[3].is_deleted = true;
+    messages[4].seq = 5, messages[4].rev = 6, messages[4].target = 1, messages[4].is_outdated = true;
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.messages = messages;
+    push.messages_n = 1;
+    assert_json(&push, "{\"type\":\"edited\"," STAMP ",\"room\":\"board\",\"edited\":{" REVISED "\"text\":\"two\"," MID
+                       "\"seq\":3,\"edits\":1}}");
+    push.kind = PUSH_DELETED;
+    push.messages = &messages[1];
+    assert_json(&push, "{\"type\":\"deleted\"," STAMP ",\"room\":\"board\",\"deleted\":{" REVISED MID
+                       "\"seq\":4,\"deletes\":2}}");
+    push.kind = PUSH_ROOM_MESSAGES;
+    push.messages = &messages[2];
+    push.messages_n = 3;
+    assert_json(&push, "{\"type\":\"room_messages\"," STAMP ",\"room\":" BOARD ",\"messages\":["
+                       "{" REVISED "\"text\":\"two\"," MID "\"seq\":1,\"edited\":3},"
+                       "{" REVISED MID "\"seq\":2,\"deleted\":4},{" REVISED MID "\"seq\":5,\"edits\":1}],"
+                       "\"more\":false}");
+    push.kind = PUSH_ACK;
+    push.request = CMD_EDIT_MESSAGE;
+    push.messages = messages;
+    push.messages_n = 1;
+    push.dup = true;
+    assert_json(&push, "{\"type\":\"ack\"," STAMP ",\"request\":\"edit_message\",\"room\":\"board\"," MID
+                       "\"seq\":3,\"time\":\"2026-09-21 14:13:19\",\"target\":1,\"dup\":true}");
+}
+
 static void push__read_and_typing(void **state)
 {
     struct chat_push push = push_of(PUSH_READ);
@@ -635,6 +674,7 @@ int main(void)
         TEST(push__lagged),
         TEST(push__rate_limited),
         TEST(push__read_and_typing),
+        TEST(push__of_revisions),
         TEST(push__online_with_extensions),
         TEST(push__a_page_of_history),
         TEST(push__a_page_that_is_too_large),

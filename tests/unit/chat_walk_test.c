@@ -93,7 +93,7 @@ static void ask(struct walk *w, struct sim_conn *conn)
         (void)snprintf(start, sizeof(start), "%s id=%llu", conn->name, (unsigned long long)++w->labels);
     else
         (void)snprintf(start, sizeof(start), "%s", conn->name);
-    switch (pick(w, 14)) {
+    switch (pick(w, 16)) {
     case 0:
     case 1:
         make(w, start);
@@ -121,6 +121,12 @@ static void ask(struct walk *w, struct sim_conn *conn)
         break;
     case 9:
         input(w, "%s new_message r%u hello", start, pick(w, ROOMS));
+        break;
+    case 10:
+        input(w, "%s edit_message r%u %u %s", start, pick(w, ROOMS), pick(w, 12), pick(w, 4) ? "better" : "hello");
+        break;
+    case 11:
+        input(w, "%s delete_message r%u %u", start, pick(w, ROOMS), pick(w, 12));
         break;
     default: /* often one that was sent before, sometimes with another text or to another room */
         input(w, "%s cid=m%u new_message r%u %s", start, pick(w, CIDS), pick(w, ROOMS), pick(w, 8) ? "hello" : "bye");
