@@ -26,17 +26,13 @@ static enum rc take_profiles(const json_t *list, unsigned *ret)
 
 static enum rc take_user(const json_t *json, struct as_principal *ret)
 {
-    AUTO(buf_done) struct buf id_bytes = {0};
     struct slice name, id;
     int64_t kvno, epoch;
 
     TRY(json_get_text(json, "name", &name));
     TRY(name_parse(name, &ret->name));
     TRY(json_get_text(json, "client_id", &id));
-    TRY(base64url_decode(id, &id_bytes));
-    if (id_bytes.n != ID_LEN)
-        return RC_MALFORMED;
-    memcpy(ret->client_id, id_bytes.p, ID_LEN);
+    TRY(base64url_decode_exact(id, ret->client_id, ID_LEN));
     TRY(json_get_int(json, "kvno", &kvno));
     TRY(json_get_int(json, "epoch", &epoch));
     TRY(json_get_int(json, "created", &ret->created_s));

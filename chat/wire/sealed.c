@@ -102,15 +102,10 @@ static enum rc derive(const struct ticket *t, enum label label, struct envelope_
 /* Bytes of exactly n from a member in base64url. */
 static enum rc get_bytes(const json_t *j, const char *name, uint8_t *out, size_t n)
 {
-    AUTO(buf_done) struct buf bytes = {0};
     struct slice text;
 
     TRY(json_get_text(j, name, &text));
-    TRY(base64url_decode(text, &bytes));
-    if (bytes.n != n)
-        return RC_MALFORMED;
-    memcpy(out, bytes.p, n);
-    return RC_OK;
+    return base64url_decode_exact(text, out, n);
 }
 
 /* Opens the authenticator: it must name the client and the nonce, which is used up by this, whatever comes of it. */

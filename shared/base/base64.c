@@ -178,6 +178,13 @@ enum rc base64url_decode(struct slice text, struct buf *out)
     return RC_OK;
 }
 
+enum rc base64url_decode_exact(struct slice text, uint8_t *ret, size_t n)
+{
+    size_t letters = n / 3 * 4 + (n % 3 ? n % 3 + 1 : 0), got;
+
+    return text.n == letters && decode_letters(text, url_values, &url_places, ret, &got) ? RC_OK : RC_MALFORMED;
+}
+
 enum rc base64_decode_lenient(struct slice text, struct buf *out)
 {
     size_t letters = 0, pads = 0, end = text.n, n;

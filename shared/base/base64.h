@@ -20,6 +20,9 @@ size_t base64_len(size_t n);
 MUST enum rc base64url_decode(struct slice text, struct buf *out);
 MUST enum rc hex_decode(struct slice text, struct buf *out); /* lower and upper case */
 
+/* The text of exactly n bytes. Errors: MALFORMED; *ret is of no use then. */
+MUST enum rc base64url_decode_exact(struct slice text, uint8_t *ret, size_t n);
+
 /* As clients of the classic profile write it: padded, a space stands for '+', line breaks are skipped. */
 MUST enum rc base64_decode_lenient(struct slice text, struct buf *out);
 

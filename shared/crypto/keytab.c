@@ -183,7 +183,6 @@ static enum rc check_not_default(const struct key *key)
 
 static enum rc parse_key(const json_t *j, struct name *ret_principal, struct key *ret)
 {
-    AUTO(buf_done) struct buf bytes = {0};
     struct slice principal, etype, text;
     int64_t kvno;
 
@@ -194,12 +193,11 @@ static enum rc parse_key(const json_t *j, struct name *ret_principal, struct key
     TRY(json_get_int(j, "kvno", &kvno));
     TRY(json_get_int(j, "valid_from", &ret->valid_from));
     TRY(json_get_text(j, "key", &text));
-    TRY(base64url_decode(text, &bytes));
-    if (kvno < 1 || kvno > UINT32_MAX || bytes.n != etype_key_len(ret->etype))
+    if (kvno < 1 || kvno > UINT32_MAX)
         return RC_MALFORMED;
     ret->kvno = (uint32_t)kvno;
-    ret->n = (uint8_t)bytes.n;
-    memcpy(ret->bytes, bytes.p, bytes.n);
+    ret->n = (uint8_t)etype_key_len(ret->etype);
+    TRY(base64url_decode_exact(text, ret->bytes, ret->n));
     return check_not_default(ret);
 }
 

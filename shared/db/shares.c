@@ -119,17 +119,6 @@ enum rc shares_new(const struct master_place *place, struct shares **ret)
     return RC_OK;
 }
 
-static enum rc take_bytes(struct slice text, uint8_t *out, size_t n)
-{
-    AUTO(buf_done) struct buf b = {0};
-
-    TRY(base64url_decode(text, &b));
-    if (b.n != n)
-        return RC_MALFORMED;
-    memcpy(out, b.p, n);
-    return RC_OK;
-}
-
 static enum rc take_commitments(const json_t *list, struct shares_set *set)
 {
     size_t n = json_array_size(list);
@@ -140,7 +129,8 @@ static enum rc take_commitments(const json_t *list, struct shares_set *set)
         const json_t *text = json_array_get(list, i);
         if (!json_is_string(text))
             return RC_MALFORMED;
-        TRY(take_bytes(slice_of(json_string_value(text), json_string_length(text)), set->commitment[i], SHA256_LEN));
+        TRY(base64url_decode_exact(slice_of(json_string_value(text), json_string_length(text)), set->commitment[i],
+                                   SHA256_LEN));
     }
     set->n = (unsigned)n;
     return RC_OK;
@@ -171,7 +161,7 @@ static enum rc take_set(const json_t *json, struct shares_set *set)
     int64_t threshold;
 
     TRY(json_get_text(json, "id", &id));
-    TRY(take_bytes(id, set->id, ID_LEN));
+    TRY(base64url_decode_exact(id, set->id, ID_LEN));
     TRY(take_commitments(json_object_get(json, "commitments"), set));
     TRY(take_versions(json_object_get(json, "versions"), set));
     TRY(json_get_int(json, "threshold", &threshold));

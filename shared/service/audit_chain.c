@@ -74,7 +74,6 @@ enum rc audit_head_write(const struct audit_options *o, const struct audit_head 
 enum rc audit_line_split(struct slice line, struct slice *ret_body, uint8_t ret_hash[SHA256_LEN])
 {
     const size_t lead = sizeof(AUDIT_HASH_LEAD) - 1, tail = sizeof(AUDIT_HASH_TAIL) - 2; /* without the line end */
-    AUTO(buf_done) struct buf hash = {0};
 
     if (line.n < lead + AUDIT_HASH_TEXT + tail)
         return RC_MALFORMED;
@@ -83,10 +82,7 @@ enum rc audit_line_split(struct slice line, struct slice *ret_body, uint8_t ret_
     if (memcmp(line.p + body_n, AUDIT_HASH_LEAD, lead) != 0 ||
         memcmp(line.p + line.n - tail, AUDIT_HASH_TAIL, tail) != 0)
         return RC_MALFORMED;
-    TRY(base64url_decode(text, &hash));
-    if (hash.n != SHA256_LEN)
-        return RC_MALFORMED;
-    memcpy(ret_hash, hash.p, SHA256_LEN);
+    TRY(base64url_decode_exact(text, ret_hash, SHA256_LEN));
     *ret_body = slice_of(line.p, body_n);
     return RC_OK;
 }

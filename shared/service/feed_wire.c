@@ -45,15 +45,10 @@ static enum rc unseal(const struct key *key, const struct name *realm, const str
 
 static enum rc get_bytes(const json_t *object, const char *name, uint8_t *ret, size_t n)
 {
-    AUTO(buf_done) struct buf bytes = {0};
     struct slice text;
 
     TRY(json_get_text(object, name, &text));
-    TRY(base64url_decode(text, &bytes));
-    if (bytes.n != n)
-        return RC_MALFORMED;
-    memcpy(ret, bytes.p, n);
-    return RC_OK;
+    return base64url_decode_exact(text, ret, n);
 }
 
 /* A number that counts: never negative. */

@@ -33,15 +33,10 @@ enum rc sealed_text(const json_t *object, const char *name, size_t max, struct s
 
 enum rc sealed_bytes(const json_t *object, const char *name, uint8_t *ret, size_t n)
 {
-    AUTO(buf_done) struct buf bytes = {0};
     struct slice text;
 
     TRY(sealed_text(object, name, SEALED_TEXT_MAX, &text));
-    TRY(base64url_decode(text, &bytes));
-    if (bytes.n != n)
-        return RC_MALFORMED;
-    memcpy(ret, bytes.p, n);
-    return RC_OK;
+    return base64url_decode_exact(text, ret, n);
 }
 
 enum rc sealed_body(const json_t *request, struct slice *ret_text, json_t **ret_body)

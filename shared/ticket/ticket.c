@@ -99,13 +99,7 @@ enum rc ticket_seal(const struct key *server_key, const struct name *realm, cons
 
 static enum rc read_id(struct jr *r, const char *field, uint8_t ret[ID_LEN])
 {
-    AUTO(buf_done) struct buf id = {0};
-
-    TRY(base64url_decode(jr_text(r, field), &id));
-    if (id.n != ID_LEN)
-        return RC_MALFORMED;
-    memcpy(ret, id.p, ID_LEN);
-    return RC_OK;
+    return base64url_decode_exact(jr_text(r, field), ret, ID_LEN);
 }
 
 static enum rc read_address(struct jr *r, char ret[ADDRESS_MAX])

@@ -112,6 +112,28 @@ static void base64url_decode__refuses_a_zero_byte(void **state)
     assert_rc(hex_decode(slice_of("6\0", 2), &out), RC_MALFORMED);
 }
 
+static void base64url_decode_exact__takes_one_length(void **state)
+{
+    uint8_t got[5];
+
+    (void)state;
+    for (size_t n = 1; n <= sizeof got; n++) {
+        AUTO(buf_done) struct buf text = {0};
+        assert_ok(base64url_encode(slice_of("\xFB\xFFkerb", n), &text));
+        for (size_t other = 0; other <= sizeof got; other++) {
+            memset(got, 0xEE, sizeof got);
+            assert_rc(base64url_decode_exact(buf_slice(&text), got, other), other == n ? RC_OK : RC_MALFORMED);
+            for (size_t i = other; i < sizeof got; i++)
+                assert_int_equal(got[i], 0xEE); /* nothing behind it was touched */
+        }
+        assert_ok(base64url_decode_exact(buf_slice(&text), got, n));
+        assert_memory_equal(got, "\xFB\xFFkerb", n);
+    }
+    assert_rc(base64url_decode_exact(slice_text("Zh"), got, 1), RC_MALFORMED); /* bits behind the end */
+    assert_rc(base64url_decode_exact(slice_text("Zg=="), got, 1), RC_MALFORMED);
+    assert_rc(base64url_decode_exact(slice_text("Z+"), got, 1), RC_MALFORMED);
+}
+
 static void hex_decode__takes_both_cases_and_nothing_else(void **state)
 {
     (void)state;
@@ -134,6 +156,7 @@ int main(void)
         cmocka_unit_test(base64_decode_lenient__refuses_other_spellings),
         cmocka_unit_test(base64url_decode__refuses_all_but_one_spelling),
         cmocka_unit_test(base64url_decode__refuses_a_zero_byte),
+        cmocka_unit_test(base64url_decode_exact__takes_one_length),
         cmocka_unit_test(hex_decode__takes_both_cases_and_nothing_else),
     };
 
