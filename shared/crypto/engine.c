@@ -64,6 +64,15 @@ bool crypto_keys_are_locked(void)
     return process.locked;
 }
 
+/* The cipher keeps what it was told; the flag would have it told again with each key. */
+static bool leave_padding(EVP_CIPHER_CTX *ctx)
+{
+    if (!EVP_CIPHER_CTX_set_padding(ctx, 0))
+        return false;
+    EVP_CIPHER_CTX_clear_flags(ctx, EVP_CIPH_NO_PADDING);
+    return true;
+}
+
 static bool engine_fill(struct engine *e)
 {
     e->encrypt = EVP_CIPHER_CTX_new();
@@ -71,8 +80,8 @@ static bool engine_fill(struct engine *e)
     e->digest = EVP_MD_CTX_new();
     return e->encrypt && e->decrypt && e->digest &&
            EVP_EncryptInit_ex2(e->encrypt, process.aes128_cbc, NULL, NULL, NULL) &&
-           EVP_DecryptInit_ex2(e->decrypt, process.aes128_cbc, NULL, NULL, NULL) &&
-           EVP_CIPHER_CTX_set_padding(e->decrypt, 0) && EVP_DigestInit_ex2(e->digest, process.sha256, NULL);
+           EVP_DecryptInit_ex2(e->decrypt, process.aes128_cbc, NULL, NULL, NULL) && leave_padding(e->decrypt) &&
+           EVP_DigestInit_ex2(e->digest, process.sha256, NULL);
 }
 
 static struct engine *engine_new(void)

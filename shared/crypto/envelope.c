@@ -7,6 +7,8 @@
 
 #define ENVELOPE_VERSION 1
 #define LABEL_INFO_MAX   32 /* "kerb1 " and the longest label */
+#define AAD_LEAD         "KERB1"
+#define AAD_FRAME        (sizeof(AAD_LEAD) - 1 + ENVELOPE_HEAD + 4 * 2) /* bytes beside the four parts */
 #define ENVELOPE_IV      ENVELOPE_HEAD
 #define ENVELOPE_CT      (ENVELOPE_HEAD + AES_BLOCK)
 #define ENVELOPE_MIN     (ENVELOPE_CT + AES_BLOCK + AEAD_TAG) /* an empty text is one block of padding */
@@ -102,15 +104,22 @@ enum rc envelope_derive_pair(const struct key *key, const enum label labels[2], 
     return rc;
 }
 
-static enum rc encode_aad(const uint8_t head[ENVELOPE_HEAD], const struct envelope_aad *aad, struct buf *out)
+/* Into `room`, of ENVELOPE_AAD_MAX bytes: it is short, and no secret. *ret borrows it. */
+static enum rc encode_aad(const uint8_t head[ENVELOPE_HEAD], const struct envelope_aad *aad, uint8_t *room,
+                          struct slice *ret)
 {
-    TRY(buf_reserve(out, 5 + ENVELOPE_HEAD + 8 + aad->realm.n + aad->client.n + aad->server.n + aad->context.n));
-    TRY(buf_text(out, "KERB1"));
-    TRY(buf_add(out, slice_of(head, ENVELOPE_HEAD)));
-    TRY(buf_lp(out, aad->realm));
-    TRY(buf_lp(out, aad->client));
-    TRY(buf_lp(out, aad->server));
-    return buf_lp(out, aad->context);
+    struct buf out = {.p = room, .cap = ENVELOPE_AAD_MAX}; /* does not grow */
+
+    if (aad->realm.n + aad->client.n + aad->server.n + aad->context.n > ENVELOPE_AAD_MAX - AAD_FRAME)
+        return RC_LIMIT;
+    TRY(buf_text(&out, AAD_LEAD));
+    TRY(buf_add(&out, slice_of(head, ENVELOPE_HEAD)));
+    TRY(buf_lp(&out, aad->realm));
+    TRY(buf_lp(&out, aad->client));
+    TRY(buf_lp(&out, aad->server));
+    TRY(buf_lp(&out, aad->context));
+    *ret = buf_slice(&out);
+    return RC_OK;
 }
 
 enum rc envelope_context(const struct slice *texts, size_t n, struct buf *out)
@@ -127,15 +136,16 @@ enum rc envelope_context(const struct slice *texts, size_t n, struct buf *out)
 static enum rc append(const struct envelope_key *key, const struct envelope_aad *aad, struct slice plain,
                       struct buf *out)
 {
-    AUTO(buf_done) struct buf bound = {0};
     uint8_t head[ENVELOPE_HEAD] = {ENVELOPE_VERSION, ETYPE_AES128_CBC_HS256}, iv[AES_BLOCK], tag[AEAD_TAG];
+    uint8_t room[ENVELOPE_AAD_MAX];
+    struct slice bound;
 
     put_u32be(head + 2, key->kvno);
     TRY(random_bytes(iv, sizeof(iv)));
-    TRY(encode_aad(head, aad, &bound));
+    TRY(encode_aad(head, aad, room, &bound));
     TRY(buf_add(out, SLICE(head)));
     TRY(buf_add(out, SLICE(iv)));
-    TRY(aead_seal(key->mac_enc, iv, buf_slice(&bound), plain, out, tag));
+    TRY(aead_seal(key->mac_enc, iv, bound, plain, out, tag));
     return buf_add(out, SLICE(tag));
 }
 
@@ -164,16 +174,18 @@ enum rc envelope_kvno(struct slice e, uint32_t *ret_kvno)
 enum rc envelope_open(const struct envelope_key *key, const struct envelope_aad *aad, struct slice e,
                       struct buf *ret_plain)
 {
-    AUTO(buf_done) struct buf bound = {0}, plain = {0};
+    AUTO(buf_done) struct buf plain = {0};
+    uint8_t room[ENVELOPE_AAD_MAX];
+    struct slice bound;
     uint32_t kvno;
 
     buf_reset(ret_plain);
     TRY(envelope_kvno(e, &kvno));
     if (kvno != key->kvno)
         return RC_MODIFIED;
-    TRY(encode_aad(e.p, aad, &bound));
+    TRY(encode_aad(e.p, aad, room, &bound));
     struct slice ct = slice_of(e.p + ENVELOPE_CT, e.n - ENVELOPE_CT - AEAD_TAG);
-    TRY(aead_open(key->mac_enc, e.p + ENVELOPE_IV, buf_slice(&bound), ct, e.p + e.n - AEAD_TAG, &plain));
+    TRY(aead_open(key->mac_enc, e.p + ENVELOPE_IV, bound, ct, e.p + e.n - AEAD_TAG, &plain));
     buf_done(ret_plain);
     *ret_plain = buf_take(&plain);
     return RC_OK;

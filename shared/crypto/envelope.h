@@ -15,6 +15,7 @@
 #include "shared/crypto/key.h"
 
 #define ENVELOPE_HEAD     6
+#define ENVELOPE_AAD_MAX  4096                                               /* bytes, all of it */
 #define ENVELOPE_OVERHEAD (ENVELOPE_HEAD + AES_BLOCK + AES_BLOCK + AEAD_TAG) /* at most, beside the text */
 
 enum label {
@@ -51,7 +52,7 @@ MUST enum rc envelope_derive(const struct key *key, enum label label, struct env
 /* Two at once, for what comes and what goes under one key: less work than one by one. */
 MUST enum rc envelope_derive_pair(const struct key *key, const enum label labels[2], struct envelope_key ret[2]);
 
-/* Appends the raw envelope with a random IV. Errors: LIMIT (a name over 65,535 bytes), CRYPTO, NO_MEMORY. */
+/* Appends the raw envelope with a random IV. Errors: LIMIT (names and context too long), CRYPTO, NO_MEMORY. */
 MUST enum rc envelope_seal(const struct envelope_key *key, const struct envelope_aad *aad, struct slice plain,
                            struct buf *out);
 
