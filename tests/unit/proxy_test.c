@@ -55,6 +55,18 @@ static void client_address__is_the_rightmost_that_is_not_a_proxy(void **state)
         expect(rows[i].trusted, rows[i].peer, rows[i].forwarded, rows[i].want);
 }
 
+static void client_address__is_written_as_the_library_does(void **state)
+{
+    char want[INET_ADDRSTRLEN];
+
+    (void)state;
+    for (unsigned i = 0; i < 256; i++) {
+        const uint8_t b[4] = {(uint8_t)i, (uint8_t)(i * 7), (uint8_t)(255 - i), (uint8_t)(i * 3)};
+        assert_non_null(inet_ntop(AF_INET, b, want, sizeof want));
+        expect("", want, "", want);
+    }
+}
+
 static void client_address__does_not_read_an_address_that_the_limit_cut(void **state)
 {
     AUTO(buf_done) struct buf header = {0};
@@ -110,6 +122,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(client_address__is_the_rightmost_that_is_not_a_proxy),
+        cmocka_unit_test(client_address__is_written_as_the_library_does),
         cmocka_unit_test(client_address__does_not_read_an_address_that_the_limit_cut),
         cmocka_unit_test(client_address__of_a_local_socket_has_a_word),
         cmocka_unit_test(list_parse__refuses),
