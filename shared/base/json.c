@@ -7,6 +7,7 @@
 
 #include "shared/base/base64.h"
 #include "shared/base/json_flat.h"
+#include "shared/base/json_pocket.h"
 #include "shared/base/text.h"
 
 /* Session keys and shares pass through Jansson: wipe what it frees. */
@@ -21,6 +22,12 @@ void json_setup(void)
 {
     json_object_seed(0);
     json_set_alloc_funcs(malloc, wiping_free);
+}
+
+void json_setup_daemon(void)
+{
+    json_object_seed(0);
+    json_set_alloc_funcs(json_pocket_take, json_pocket_give);
 }
 
 /* Jansson's own depth limit is 2048; count brackets outside strings before it starts. */

@@ -17,6 +17,12 @@
 void json_setup(void);
 
 /*
+ * The same for a daemon, whose threads keep their objects to themselves: an object is freed by the thread that made it.
+ * A program that libkerb is part of makes no such promise.
+ */
+void json_setup_daemon(void);
+
+/*
  * Parse one object: UTF-8, no duplicate names, nothing behind it, at most max_depth deep.
  * Out: ret - owned by the caller: AUTO(json_done) json_t *. Errors: MALFORMED.
  */

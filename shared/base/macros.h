@@ -6,6 +6,19 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define ARRAY_LEN(a)           (sizeof(a) / sizeof((a)[0]))
 
+/* 1 where a sanitizer must see each piece of memory, and may read the process. */
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define UNDER_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) /* gcc */
+#define UNDER_SANITIZER 1
+#endif
+#ifndef UNDER_SANITIZER
+#define UNDER_SANITIZER 0
+#endif
+
 /* Runs `fn(&variable)` when the variable leaves its scope: AUTO(buf_done) struct buf b = {0}; */
 #define AUTO(fn) __attribute__((cleanup(fn)))
 

@@ -17,19 +17,7 @@
 
 #define FILES_WANTED 65536 /* descriptors: more than the largest connections_max, and what the rest needs */
 
-/* AddressSanitizer's look for leaks at exit attaches to the process, which a non-dumpable one refuses. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNDER_SANITIZER 1
-#endif
-#ifndef UNDER_SANITIZER
-#define UNDER_SANITIZER 0
-#endif
-
+/* The look for leaks at exit attaches to the process, which a non-dumpable one refuses. */
 static enum rc forbid_dumps(void)
 {
     const struct rlimit none = {0, 0};
@@ -64,7 +52,7 @@ enum rc lifecycle_setup(void)
     raise_file_limit();
     if (sigaction(SIGPIPE, &ignore, NULL) != 0)
         return RC_IO;
-    json_setup();
+    json_setup_daemon();
     return crypto_setup();
 }
 
