@@ -53,6 +53,7 @@ static void (*const done[])(struct chat *chat, struct chat_job *job) = {
     [JOB_MARK_READ] = done_mark_read,
     [JOB_REVISE] = done_revise,
     [JOB_LOAD_MESSAGES] = done_load_messages,
+    [JOB_EXPIRE] = done_expire,
 };
 
 enum rc chat_new(const struct chat_env *env, struct chat **ret)
@@ -74,6 +75,7 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     RB_INIT(&chat->flights);
     TAILQ_INIT(&chat->presence);
     TAILQ_INIT(&chat->grave);
+    TAILQ_INIT(&chat->expiry);
     SLIST_INIT(&chat->arena.blocks);
     *ret = chat;
     return RC_OK;
@@ -355,6 +357,7 @@ void chat_step(struct chat *chat, struct chat_event *event, struct chat_actions 
     chat->time_s = event->time_s;
     dispatch(chat, event);
     expire(chat);
+    expiry_flush(chat);
     presence_flush(chat);
     *ret = (struct chat_actions){.list = chat->actions, .n = chat->actions_n};
 }
@@ -369,9 +372,10 @@ void chat_forget_step(struct chat *chat)
 int64_t chat_deadline(const struct chat *chat)
 {
     const struct chat_conn *conn = conn_first_deadline(chat);
-    int64_t presence = presence_deadline(chat);
+    int64_t presence = presence_deadline(chat), expiry = expiry_deadline(chat);
+    int64_t first = presence < expiry ? presence : expiry;
 
-    return conn && conn->deadline_ms < presence ? conn->deadline_ms : presence;
+    return conn && conn->deadline_ms < first ? conn->deadline_ms : first;
 }
 
 void chat_count(const struct chat *chat, struct chat_counts *ret)

@@ -28,6 +28,9 @@
 #define CHAT_ONLINE_PER_CONN_MS 2     /* ... and as many ms per connection there is, when that is more (N/500 s) */
 #define CHAT_ONLINE_AGAIN_MS    5000  /* one more `online` this long after the last change */
 
+#define CHAT_EXPIRE_MS    3600000 /* a room that keeps its messages for days is looked through so often ... */
+#define CHAT_EXPIRE_ROOMS 4       /* ... and no more of them at a time */
+
 #define CHAT_TYPING_MS          1000 /* least time between two `typing` of a connection that are passed on */
 #define CHAT_RETURN_MS          1000 /* after a restart clients come back over this time ... */
 #define CHAT_RETURN_PER_CONN_MS 2    /* ... and as many ms more for each connection */
@@ -57,6 +60,7 @@ struct chat_limits {
     uint32_t rooms, rooms_per_user, room_members;
     uint32_t text_bytes;
     uint64_t user_data_bytes;
+    uint32_t keep_days;                   /* no room keeps its messages for longer; 0: as long as it likes */
     uint32_t request_rate, request_burst; /* a second and connection; at once. rate 0: as many as they like */
 };
 
@@ -170,6 +174,7 @@ struct chat_push {
                                                   first; ACK: one or none */
     size_t messages_n;
     bool more;                     /* ROOM_MESSAGES: there are older ones */
+    uint64_t floor;                /* ROOM_MESSAGES: up to this number nothing is kept any more */
     bool is_page, more_after;      /* ROOM_MESSAGES: the answer to get_history; there are newer ones */
     enum chat_side side;           /* of a page: what does not fit goes from its far end */
     struct slice cid;              /* ACK of a message, or empty */
@@ -241,7 +246,8 @@ struct chat_restore_room {
     struct name id, name;
     uint32_t threshold, epoch;
     enum chat_hold hold;
-    uint64_t head; /* seq of the last stored message, 0: none */
+    uint64_t head; /* seq of the last message that was stored, whether it is still there or not; 0: none */
+    uint32_t keep_days;
     uint8_t key_check[SHA256_LEN];
     const struct chat_restore_member *members; /* in the order of their numbers */
     size_t members_n;

@@ -3,11 +3,13 @@
 
 #include "chat/core/internal.h"
 
-static struct chat_job *history_job(const struct chat_room *room, const struct chat_conn *asker, struct slice label)
+static struct chat_job *history_job(const struct chat *chat, const struct chat_room *room,
+                                    const struct chat_conn *asker, struct slice label)
 {
     struct chat_job *job = room_job(room, JOB_LOAD_HISTORY);
 
     job->bytes_max = CHAT_HISTORY_BYTES;
+    job->expired_s = room_expired_s(chat, room);
     job->conn = asker ? asker->serial : 0;
     must(buf_add(&job->label, label));
     return job;
@@ -16,7 +18,7 @@ static struct chat_job *history_job(const struct chat_room *room, const struct c
 void history_ask(struct chat *chat, struct chat_room *room, const struct chat_conn *asker, struct slice label,
                  bool to_all)
 {
-    struct chat_job *job = history_job(room, asker, label);
+    struct chat_job *job = history_job(chat, room, asker, label);
 
     job->side = SIDE_NEWEST;
     job->rows_max = CHAT_HISTORY_ROWS;
@@ -29,7 +31,7 @@ void cmd_get_history(const struct call *c)
     const struct chat_member *m = call_member_of_open(c);
     if (!m)
         return;
-    struct chat_job *job = history_job(m->room, c->conn, c->req->label);
+    struct chat_job *job = history_job(c->chat, m->room, c->conn, c->req->label);
     job->side = c->req->side;
     job->from_seq = c->req->seq;
     job->rows_max = c->req->limit;
@@ -41,9 +43,12 @@ void cmd_get_history(const struct call *c)
 static enum rc open_row(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
                         struct buf *text, struct chat_shown_message *ret)
 {
-    bool is_outdated = row->target && (!row->revised || row->rev != row->seq);
+    int64_t expired_s = room_expired_s(chat, room);
+    bool is_outdated = row->target && (!row->revised || row->rev != row->seq || row->revised->time_s < expired_s);
 
     buf_reset(text);
+    if (row->time_s < expired_s)
+        return RC_NOT_FOUND;
     if (!is_outdated)
         TRY(message_open(chat, room, row->target ? row->revised : row, text));
     *ret = message_shown(row, buf_slice(text));
@@ -53,7 +58,8 @@ static enum rc open_row(const struct chat *chat, const struct chat_room *room, c
 }
 
 /*
- * Opens the rows into the arena. One that does not open was tampered with: it is left out, and its seq shows the gap.
+ * Opens the rows into the arena. One that does not open was tampered with, one that is expired was on its way when its
+ * time passed: it is left out, and its seq shows the gap.
  */
 static struct chat_shown_message *open_rows(struct chat *chat, const struct chat_room *room, const struct chat_job *job,
                                             size_t *ret_n)
@@ -122,6 +128,7 @@ void done_load_history(struct chat *chat, struct chat_job *job)
     push->extensions = true;
     push->messages = open_rows(chat, room, job, &push->messages_n);
     push->more = job->more_before;
+    push->floor = job->floor;
     push->more_after = job->more_after;
     push->is_page = job->is_page;
     push->side = job->side;

@@ -50,7 +50,9 @@ struct chat {
     uint64_t version, names_version; /* of what an `online` tells; of the list of users in it */
     int64_t again_ms;                /* when everybody is told once more; NEVER: nothing changed since */
 
-    TAILQ_HEAD(, chat_room) grave; /* rooms that went in this step and may still stand in its actions */
+    TAILQ_HEAD(, chat_room) expiry; /* rooms that keep their messages for days, in the order of their times */
+    size_t expiring_n;              /* of them at the store */
+    TAILQ_HEAD(, chat_room) grave;  /* rooms that went in this step and may still stand in its actions */
     struct arena arena;
     struct chat_action *actions;
     size_t actions_n, actions_cap;
@@ -193,6 +195,16 @@ struct chat_shown_message *message_show(struct chat *chat, const struct chat_mes
 /* It is stored: whoever asked for it with a name or a label is told where it went. dup: it was stored before. */
 void message_ack(struct chat *chat, const struct chat_room *room, const struct chat_job *job,
                  const struct chat_shown_message *message, bool dup);
+
+/* expiry.c */
+int64_t room_expired_s(const struct chat *chat,
+                       const struct chat_room *room);                       /* messages of before are gone; 0: none */
+uint32_t keep_days_allowed(const struct chat *chat, uint32_t wanted);       /* by the operator */
+void expiry_begin(struct chat *chat, struct chat_room *room, bool at_once); /* the room is live */
+void expiry_end(struct chat *chat, struct chat_room *room);                 /* it goes */
+void expiry_flush(struct chat *chat);
+int64_t expiry_deadline(const struct chat *chat);
+void done_expire(struct chat *chat, struct chat_job *job);
 
 /* revise.c */
 void cmd_edit_message(const struct call *c);

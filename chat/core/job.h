@@ -21,6 +21,7 @@ enum chat_job_kind {
     JOB_REVISE,       /* a message of who gets another text: message is the revision, a row without a box that takes the
                          room's next number; message.revised is what it revises, with its new box. LIMIT as above;
                          NOT_FOUND: it is gone, or not a message of who */
+    JOB_EXPIRE,       /* what of room is older than expired_s goes, some of it: more_after tells that there is more */
     JOB_LEAVE,        /* who leaves room: his member row, commitment and pending share go */
     JOB_DELETE_ROOM,  /* the room and all that belongs to it */
     JOB_DROP_SHARE,   /* who has received his share of room: the pending row is erased from the file */
@@ -94,6 +95,8 @@ struct chat_job {
     uint64_t feed_seq;
     uint64_t data_max;   /* SAVE_DATA: bytes that `who` may have stored, keys included */
     enum chat_side side; /* LOAD_HISTORY: of from_seq */
+    int64_t expired_s;   /* EXPIRE, LOAD_HISTORY: messages of before are not there any more; 0: all are */
+    uint32_t keep_days;  /* ADD_ROOM: 0 for ever */
     uint64_t from_seq;   /* LOAD_HISTORY, MARK_READ */
     uint64_t *seqs;      /* LOAD_MESSAGES */
     size_t seqs_n;
@@ -108,6 +111,7 @@ struct chat_job {
     size_t rows_n;
     uint8_t found_uid[ID_LEN];    /* the room of the message with the cid */
     bool more_before, more_after; /* LOAD_HISTORY: there are older ones, newer ones */
+    uint64_t floor;               /* LOAD_HISTORY, EXPIRE: up to this number all is gone since its time has passed */
     struct chat_pair *pairs;      /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
     size_t pairs_n;
 

@@ -83,12 +83,15 @@ enum chat_room_state { ROOM_CREATING, ROOM_LIVE, ROOM_DELETING, ROOM_GONE };
 struct chat_room {
     RB_ENTRY(chat_room)
     by_id, by_uid;
-    TAILQ_ENTRY(chat_room) in_grave;
+    TAILQ_ENTRY(chat_room) in_grave, in_expiry;
     enum chat_room_state state;
     uint8_t uid[ID_LEN];
     struct name id, name;
     uint32_t threshold, epoch;
     enum chat_hold hold;
+    uint32_t keep_days;                /* 0: for ever */
+    int64_t expire_ms;                 /* when it is looked through for what is older; monotonic */
+    bool awaits_expiry;                /* it is in the list of those */
     TAILQ_HEAD(, chat_member) members; /* in the order of their numbers */
     uint32_t members_n, online_n, presenters_n, pending_n;
     uint8_t key_check[SHA256_LEN];

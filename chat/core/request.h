@@ -38,6 +38,7 @@ enum chat_command {
 #define CID_MAX_CHARS   64    /* characters of `cid` */
 #define USERS_MAX       10000 /* entries in new_room, before duplicates are dropped; the frame limit binds earlier */
 #define DATA_KEY_MAX    256   /* bytes of the name of a saved value */
+#define KEEP_DAYS_MAX   36500
 #define THRESHOLD_ALL   UINT32_MAX
 #define PAGE_MAX        200 /* messages of one get_history */
 #define PAGE_DEFAULT    100
@@ -89,6 +90,7 @@ struct chat_request {
 
     uint32_t threshold; /* THRESHOLD_ALL: as many as there are members */
     enum chat_hold hold;
+    uint32_t keep_days; /* 0: for ever */
     bool has_name;
     struct name name;
     const struct slice *users;

@@ -64,7 +64,8 @@ static enum chat_code refusal(const struct chat *chat, const struct chat_room *r
         return CODE_INTERNAL;
     if (!room->open || room->opening != job->opening)
         return CODE_ROOM_CLOSED;
-    return job->rows_n ? CODE_COUNT : CODE_NO_MESSAGE;
+    bool is_there = job->rows_n && job->rows[0].time_s >= room_expired_s(chat, room);
+    return is_there ? CODE_COUNT : CODE_NO_MESSAGE;
 }
 
 /* It says so already: the answer to a request whose first answer was lost. */

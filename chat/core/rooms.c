@@ -112,6 +112,7 @@ static void room_remove(struct chat *chat, struct chat_room *room)
     RB_REMOVE(rooms_by_id, &chat->rooms_by_id, room);
     RB_REMOVE(rooms_by_uid, &chat->rooms_by_uid, room);
     chat->rooms_n--;
+    expiry_end(chat, room);
     envelope_key_done(&room->key);
     room->state = ROOM_GONE;
     TAILQ_INSERT_TAIL(&chat->grave, room, in_grave);
@@ -282,6 +283,8 @@ static enum chat_code new_room_refusal(const struct call *c, const struct guest_
         return CODE_UNKNOWN_USER;
     if (threshold > g->n)
         return CODE_BAD_THRESHOLD;
+    if (c->req->keep_days && c->req->keep_days != keep_days_allowed(c->chat, c->req->keep_days))
+        return CODE_LIMIT;
     if (g->n > (threshold ? CHAT_SEALED_MEMBERS : limits->room_members) || c->chat->rooms_n >= limits->rooms)
         return CODE_LIMIT;
     for (size_t i = 0; i < g->n; i++)
@@ -298,6 +301,7 @@ static struct chat_job *new_room_job(const struct call *c, struct chat_room *roo
     job->room_name = room->name;
     job->threshold = room->threshold;
     job->hold = room->hold;
+    job->keep_days = room->keep_days;
     job->epoch = room->epoch;
     job->time_s = c->chat->time_s;
     job->conn = c->conn->serial;
@@ -333,6 +337,7 @@ void cmd_new_room(const struct call *c)
     room->name = c->req->has_name ? c->req->name : c->req->room;
     room->threshold = threshold;
     room->hold = c->req->hold;
+    room->keep_days = keep_days_allowed(c->chat, c->req->keep_days);
     room->epoch = 1;
     struct chat_job *job = new_room_job(c, room, &guests);
     memcpy(room->key_check, job->key_check, SHA256_LEN);
@@ -360,6 +365,7 @@ void done_add_room(struct chat *chat, struct chat_job *job)
     room_set_open(chat, room, room->threshold == 0);
     TAILQ_FOREACH (m, &room->members, of_room)
         member_enlist(m);
+    expiry_begin(chat, room, false);
     deliver_new_room(chat, room, job, asker, buf_slice(&job->label));
     presence_changed(chat);
 }
@@ -376,9 +382,11 @@ enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *r)
     room->name = r->name;
     room->threshold = r->threshold;
     room->hold = r->hold;
+    room->keep_days = keep_days_allowed(chat, r->keep_days);
     room->epoch = r->epoch;
     room->seq = room->head = r->head;
     room_set_open(chat, room, r->threshold == 0);
+    expiry_begin(chat, room, true);
     memcpy(room->key_check, r->key_check, SHA256_LEN);
     for (size_t i = 0; i < r->members_n; i++) {
         const struct chat_restore_member *rm = &r->members[i];

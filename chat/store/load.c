@@ -118,6 +118,7 @@ static enum rc add_message(sqlite3_stmt *st, struct chat_job *job)
 struct part {
     enum store_sql sql; /* BEFORE, AFTER */
     uint64_t from;
+    uint64_t floor; /* what is below is not there */
     uint32_t rows_max;
     uint64_t bytes_max;
 };
@@ -135,6 +136,8 @@ static enum rc read_part(struct sqlite_store *s, int64_t room, const struct part
     TRY(db_bind_int(st, 1, room));
     TRY(db_bind_int(st, 2, p->from > INT64_MAX ? INT64_MAX : (int64_t)p->from));
     TRY(db_bind_int(st, 3, (int64_t)p->rows_max + 1));
+    if (p->sql == SQL_BEFORE)
+        TRY(db_bind_int(st, 4, (int64_t)p->floor));
     for (;; rows++) {
         TRY(db_step(st, &has_row));
         if (!has_row)
@@ -167,8 +170,9 @@ static enum rc read_before(struct sqlite_store *s, int64_t room, struct chat_job
 
 static enum rc read_page(struct sqlite_store *s, const struct store_room *room, struct chat_job *job)
 {
-    struct part before = {SQL_BEFORE, job->from_seq, job->rows_max, job->bytes_max};
-    struct part after = {SQL_AFTER, job->from_seq, job->rows_max, job->bytes_max};
+    const uint64_t floor = job->floor;
+    struct part before = {SQL_BEFORE, job->from_seq, floor, job->rows_max, job->bytes_max};
+    struct part after = {SQL_AFTER, job->from_seq > floor ? job->from_seq : floor, 0, job->rows_max, job->bytes_max};
 
     switch (job->side) {
     case SIDE_NEWEST:
@@ -178,14 +182,15 @@ static enum rc read_page(struct sqlite_store *s, const struct store_room *room, 
         job->more_after = job->from_seq <= room->head;
         return read_before(s, room->row, job, &before);
     case SIDE_AFTER:
-        job->more_before = job->from_seq > 0 && room->head > 0;
+        job->more_before = job->from_seq > floor && room->head > floor;
         return read_part(s, room->row, &after, job, &job->more_after);
     case SIDE_AROUND:
     default:
         before.rows_max = job->rows_max / 2;
         before.bytes_max = job->bytes_max / 2;
         TRY(read_before(s, room->row, job, &before));
-        after.from = job->from_seq ? job->from_seq - 1 : 0;
+        if (job->from_seq > floor)
+            after.from = job->from_seq - 1;
         after.rows_max = job->rows_max - (uint32_t)job->rows_n;
         after.bytes_max = job->bytes_max / 2;
         return read_part(s, room->row, &after, job, &job->more_after);
@@ -196,7 +201,10 @@ static enum rc load_history(struct sqlite_store *s, struct chat_job *job)
 {
     const struct store_room *room = store_room_find(s, job->room_uid);
 
-    return room == NULL ? RC_NOT_FOUND : read_page(s, room, job);
+    if (room == NULL)
+        return RC_NOT_FOUND;
+    TRY(store_floor(s, room, job->expired_s, &job->floor));
+    return read_page(s, room, job);
 }
 
 static enum rc load_one(struct sqlite_store *s, const struct store_room *room, uint64_t seq, struct chat_job *job)

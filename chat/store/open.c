@@ -116,6 +116,10 @@ static enum rc restore_room(struct sqlite_store *s, sqlite3_stmt *st, struct cha
     TRY(take_id(st, 7, room.key_check, SHA256_LEN));
     TRY(read_members(s, row, &members, &room.members_n));
     TRY(read_head(s, row, &room.head));
+    room.keep_days = (uint32_t)db_int(st, 8);
+    uint64_t floor = (uint64_t)db_int(st, 9);
+    if (room.head < floor) /* all there was has expired: numbers go on all the same */
+        room.head = floor;
     room.members = members;
 
     struct store_room *known = store_room_add(s, room.uid);
@@ -123,6 +127,7 @@ static enum rc restore_room(struct sqlite_store *s, sqlite3_stmt *st, struct cha
         return RC_NO_MEMORY;
     known->row = row;
     known->head = known->committed = room.head;
+    known->floor = known->committed_floor = floor;
     return chat_restore_room(into, &room);
 }
 

@@ -62,10 +62,13 @@ void store_rooms_settle(struct sqlite_store *s, bool is_committed)
             store_room_forget(s, room);
             continue;
         }
-        if (is_committed)
+        if (is_committed) {
             room->committed = room->head;
-        else
+            room->committed_floor = room->floor;
+        } else {
             room->head = room->committed;
+            room->floor = room->committed_floor;
+        }
         room->is_touched = room->is_new = room->is_gone = false;
     }
 }

@@ -94,7 +94,11 @@ static const char v3[] =
 static const char v4[] = "ALTER TABLE message ADD COLUMN target INTEGER;" /* the seq of that message */
                          "CREATE INDEX message_target ON message(room, target, seq) WHERE target IS NOT NULL;";
 
-static const char *const migrations[] = {v1, v2, v3, v4};
+static const char v5[] =
+    "ALTER TABLE room ADD COLUMN keep_days INTEGER NOT NULL DEFAULT 0;" /* 0: for ever */
+    "ALTER TABLE room ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;"; /* up to this number all has expired and is gone */
+
+static const char *const migrations[] = {v1, v2, v3, v4, v5};
 
 const struct db_schema store_schema = {
     .application_id = CHAT_DB_ID,

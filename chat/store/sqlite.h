@@ -36,9 +36,11 @@
     X(ADD_USER, "INSERT INTO user(client_id, name, first_seen) VALUES(?1, ?2, ?3) ON CONFLICT(client_id) DO NOTHING")  \
     X(FIND_USER, "SELECT id, data_bytes, data_entries FROM user WHERE client_id = ?1")                                 \
     X(EACH_USER, "SELECT client_id, name FROM user ORDER BY id")                                                       \
-    X(ADD_ROOM, "INSERT INTO room(uid, room_id, name, threshold, hold, epoch, key_check, created)"                     \
-                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                             \
-    X(EACH_ROOM, "SELECT id, uid, room_id, name, threshold, hold, epoch, key_check FROM room ORDER BY id")             \
+    X(ADD_ROOM, "INSERT INTO room(uid, room_id, name, threshold, hold, epoch, key_check, created,"                      \
+                " keep_days) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                                             \
+    X(EACH_ROOM, "SELECT id, uid, room_id, name, threshold, hold, epoch, key_check, keep_days, floor FROM room"        \
+                 " ORDER BY id")                                                                                       \
+    X(SET_FLOOR, "UPDATE room SET floor = ?2 WHERE id = ?1")                                                           \
     X(DELETE_ROOM, "DELETE FROM room WHERE id = ?1")                                                                   \
     X(HEAD, "SELECT coalesce(max(seq), 0) FROM message WHERE room = ?1")                                               \
     X(ADD_MEMBER, "INSERT INTO member(room, user, number, commitment) VALUES(?1, ?2, ?3, ?4)")                         \
@@ -61,12 +63,14 @@
                     " WHERE m.user = (SELECT id FROM user WHERE client_id = ?1) AND m.cid = ?2")                       \
     X(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                                             \
     X(BEFORE, "SELECT " STORE_ROW " FROM message m " STORE_REVISED                                                     \
-              " WHERE m.room = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?3")                                        \
+              " WHERE m.room = ?1 AND m.seq < ?2 AND m.seq > ?4 ORDER BY m.seq DESC LIMIT ?3")                         \
     X(AFTER, "SELECT " STORE_ROW " FROM message m " STORE_REVISED                                                      \
              " WHERE m.room = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?3")                                              \
     X(ONE_MESSAGE, "SELECT " STORE_ROW " FROM message m " STORE_REVISED " WHERE m.room = ?1 AND m.seq = ?2"            \
                    " AND m.target IS NULL"                                                                             \
                    " AND (?3 IS NULL OR m.user = (SELECT id FROM user WHERE client_id = ?3))")                         \
+    X(TIME_FROM, "SELECT seq, time FROM message WHERE room = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1")                   \
+    X(EXPIRE, "DELETE FROM message WHERE room = ?1 AND seq <= ?2")                                                     \
     X(ADD_SWEEP, "INSERT INTO sweep(room) VALUES(?1)")                                                                 \
     X(NEXT_SWEEP, "SELECT room FROM sweep ORDER BY room LIMIT 1")                                                      \
     X(SWEEP, "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE room = ?1 LIMIT ?2)")                      \
@@ -108,7 +112,8 @@ struct store_room {
     STAILQ_ENTRY(store_room) in_touched;
     uint8_t uid[ID_LEN];
     int64_t row;
-    uint64_t head, committed;
+    uint64_t head, committed;        /* its last number */
+    uint64_t floor, committed_floor; /* up to this one all has expired */
     bool is_touched, is_new, is_gone;
 };
 
@@ -155,6 +160,10 @@ enum rc store_load(struct sqlite_store *s, struct chat_job *job);
  * `erase`. Errors: NOT_FOUND.
  */
 MUST enum rc store_find_message(struct sqlite_store *s, struct chat_job *job, bool erase);
+/* expire.c: a job, and up to which number all is older than expired_s. */
+MUST enum rc store_expire(struct sqlite_store *s, struct chat_job *job);
+MUST enum rc store_floor(struct sqlite_store *s, const struct store_room *room, int64_t expired_s, uint64_t *ret);
+
 MUST enum rc store_user(struct sqlite_store *s, const uint8_t client_id[ID_LEN], int64_t *ret_row); /* NO_CLIENT */
 MUST enum rc store_sweep(struct sqlite_store *s); /* some messages of deleted rooms; its own transaction */
 

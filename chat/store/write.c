@@ -105,6 +105,7 @@ static enum rc add_room_row(struct sqlite_store *s, const struct chat_job *job)
     TRY(db_bind_int(st, 6, job->epoch));
     TRY(db_bind_blob(st, 7, SLICE(job->key_check)));
     TRY(db_bind_int(st, 8, job->time_s));
+    TRY(db_bind_int(st, 9, job->keep_days));
     return db_run(st);
 }
 
@@ -343,7 +344,7 @@ enum rc store_write(struct sqlite_store *s, struct chat_job *job)
         [JOB_DELETE_ROOM] = delete_room, [JOB_DROP_SHARE] = drop_share,
         [JOB_SAVE_DATA] = save_data,     [JOB_HEARD] = heard,
         [JOB_RAISE_EPOCH] = raise_epoch, [JOB_MARK_READ] = mark_read,
-        [JOB_REVISE] = revise,
+        [JOB_REVISE] = revise,           [JOB_EXPIRE] = store_expire,
     };
 
     if (job->kind == JOB_ADD_MESSAGE)

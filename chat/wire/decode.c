@@ -80,6 +80,26 @@ static enum chat_code read_hold(const struct scratch *s, struct chat_request *r)
     return CODE_COUNT;
 }
 
+static enum chat_code read_number(const struct scratch *s, const char *name, int64_t max, uint64_t *ret)
+{
+    int64_t n;
+
+    if (json_get_int(s->json, name, &n) != RC_OK || n < 0 || n > max)
+        return CODE_MALFORMED;
+    *ret = (uint64_t)n;
+    return CODE_COUNT;
+}
+
+static enum chat_code read_keep_days(const struct scratch *s, struct chat_request *r)
+{
+    uint64_t days = 0;
+
+    if (json_object_get(s->json, "keep_days") && read_number(s, "keep_days", KEEP_DAYS_MAX, &days) != CODE_COUNT)
+        return CODE_MALFORMED;
+    r->keep_days = (uint32_t)days;
+    return CODE_COUNT;
+}
+
 static enum chat_code read_users(struct scratch *s, struct chat_request *r)
 {
     const json_t *v = json_object_get(s->json, "users");
@@ -136,16 +156,6 @@ static enum chat_code read_cid(const struct scratch *s, struct chat_request *r)
     if (json_get_text(s->json, "cid", &r->cid) != RC_OK || r->cid.n == 0)
         return CODE_MALFORMED;
     return utf8_chars(r->cid) <= CID_MAX_CHARS && !memchr(r->cid.p, 0, r->cid.n) ? CODE_COUNT : CODE_MALFORMED;
-}
-
-static enum chat_code read_number(const struct scratch *s, const char *name, int64_t max, uint64_t *ret)
-{
-    int64_t n;
-
-    if (json_get_int(s->json, name, &n) != RC_OK || n < 0 || n > max)
-        return CODE_MALFORMED;
-    *ret = (uint64_t)n;
-    return CODE_COUNT;
 }
 
 /* One of before, after, around, or none: the newest. */
@@ -211,6 +221,7 @@ enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd)
         CHECK(read_users(s, r));
         CHECK(read_name(s, r));
         CHECK(read_hold(s, r));
+        CHECK(read_keep_days(s, r));
     } else if (cmd == CMD_GO_ROOM || cmd == CMD_SECRET) {
         CHECK(read_secret(s, r));
         CHECK(cmd == CMD_SECRET && !r->has_secret ? CODE_MALFORMED : CODE_COUNT);

@@ -63,6 +63,8 @@ static void put_room_of(struct jw *j, const char *name, const struct chat_room *
     if (own) {
         jw_int(j, "head", (int64_t)room->head);
         jw_int(j, "read", (int64_t)own->read);
+        if (room->keep_days)
+            jw_int(j, "keep_days", room->keep_days);
     }
     jw_close(j, '}');
 }
@@ -227,6 +229,8 @@ static void put_room_messages(const struct encoder *e, struct jw *j, const struc
     jw_close(j, ']');
     bool more_before = p->more || w.first > 0;
     jw_bool(j, "more", more_before);
+    if (p->extensions && p->floor)
+        jw_int(j, "floor", (int64_t)p->floor);
     if (!p->is_page)
         return;
     jw_int(j, "head", (int64_t)p->room->head);

@@ -56,6 +56,8 @@
     N(chat, rooms_per_user_max, 1000, 1, 100000, "rooms that one user is a member of")                                 \
     N(chat, room_members_max, 2000, 2, 10000, "members of an open room (a sealed one: 255)")                           \
     N(chat, text_max, 16384, 1, 262144, "bytes of a message's text")                                                   \
+    N(chat, keep_days_max, 0, 0, 36500, "days for which a room may keep its messages, also one that is there; older ones" \
+                                        " are erased; 0: as long as it likes")                                         \
     N(chat, user_data_max, 1048576, 1024, 67108864, "bytes that one user may save on the server, keys included")       \
     N(chat, request_rate, 500, 1, 1000000, "requests a second of one connection, and twice as many of one user; beyond: rate_limited") \
     N(chat, request_burst, 5000, 1, 1000000, "requests that may come at once before that")                           \

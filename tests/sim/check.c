@@ -169,8 +169,8 @@ static void check_history(const struct sim *s, const struct chat_push *p)
             sim_stop(s, "%s: a history with a gap", p->room->id.s);
     if (p->is_page && p->messages_n && !p->more_after && p->messages[p->messages_n - 1].seq != p->room->head)
         sim_stop(s, "%s: a page that does not end with the last", p->room->id.s);
-    if (p->messages_n && !p->more && p->messages[0].seq != 1)
-        sim_stop(s, "%s: a history that does not begin with 1", p->room->id.s);
+    if (p->messages_n && !p->more && p->messages[0].seq != p->floor + 1)
+        sim_stop(s, "%s: a history that does not begin with the first", p->room->id.s);
     if (p->messages_n && p->messages[p->messages_n - 1].seq > p->room->head)
         sim_stop(s, "%s: a history that goes beyond head", p->room->id.s);
 }

@@ -88,6 +88,8 @@ static void in_limit(struct sim *s, char *rest)
             l->text_bytes = (uint32_t)number(s, v);
         else if ((v = value_of(word, "data")))
             l->user_data_bytes = number(s, v);
+        else if ((v = value_of(word, "keep")))
+            l->keep_days = (uint32_t)number(s, v);
         else if ((v = value_of(word, "rate")))
             l->request_rate = (uint32_t)number(s, v);
         else if ((v = value_of(word, "burst")))
@@ -409,6 +411,8 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
         f->r.name = named(s, v);
     } else if ((v = value_of(word, "hold")))
         f->r.hold = strcmp(v, "presenters") == 0 ? HOLD_PRESENTERS : HOLD_MEMBERS;
+    else if ((v = value_of(word, "keep")))
+        f->r.keep_days = (uint32_t)number(s, v);
     else if ((v = value_of(word, "secret")))
         read_secret(s, f, v);
     else if ((v = value_of(word, "before")))

@@ -145,6 +145,8 @@ static void say_messages(struct sim *s, const struct chat_push *p)
         say_message(s, &p->messages[i]);
     }
     sim_say(s, "%s%s", p->messages_n > SIM_LIST_MAX ? "" : "]", p->more ? " more" : "");
+    if (p->extensions && p->floor)
+        sim_say(s, " floor=%llu", (unsigned long long)p->floor);
     if (p->is_page)
         sim_say(s, "%s head=%llu", p->more_after ? " more_after" : "", (unsigned long long)p->room->head);
 }
@@ -305,6 +307,7 @@ void sim_trace_job(struct sim *s, const struct chat_job *job)
         [JOB_FIND_MESSAGE] = "find_message",
         [JOB_MARK_READ] = "mark_read",
         [JOB_REVISE] = "revise",
+        [JOB_EXPIRE] = "expire",
         [JOB_LOAD_MESSAGES] = "load_messages",
     };
     const struct chat_room *room = room_by_uid(s->chat, job->room_uid);

@@ -285,7 +285,10 @@ static void dump(const struct chat_request *r, struct buf *out)
         assert_ok(buf_printf(out, " name=%s", r->name.s));
     if (r->cmd == CMD_NEW_ROOM) {
         assert_ok(buf_printf(out, r->threshold == THRESHOLD_ALL ? " all" : " threshold=%u", r->threshold));
-        assert_ok(buf_printf(out, " hold=%s users=", r->hold == HOLD_PRESENTERS ? "presenters" : "members"));
+        assert_ok(buf_printf(out, " hold=%s", r->hold == HOLD_PRESENTERS ? "presenters" : "members"));
+        if (r->keep_days)
+            assert_ok(buf_printf(out, " keep=%u", r->keep_days));
+        assert_ok(buf_text(out, " users="));
         for (size_t i = 0; i < r->users_n; i++)
             assert_ok(buf_printf(out, "%s%.*s", i ? "," : "", SLICE_FMT(r->users[i])));
     }
@@ -380,6 +383,12 @@ static void request__new_room(void **state)
         {NEW_ROOM "\"threshold\":\"\",\"users\":[\"a\"]",                     "new_room room=r all hold=members users=a"                },
         {NEW_ROOM "\"threshold\":1,\"users\":[],\"name\":\"N\"",
          "new_room room=r name=N threshold=1 hold=members users="                                                                       },
+        {NEW_ROOM "\"threshold\":1,\"users\":[],\"keep_days\":36500",
+         "new_room room=r threshold=1 hold=members keep=36500 users="                                                                   },
+        {NEW_ROOM "\"threshold\":1,\"users\":[],\"keep_days\":0",             "new_room room=r threshold=1 hold=members users="         },
+        {NEW_ROOM "\"threshold\":1,\"users\":[],\"keep_days\":36501",         "! malformed"                                             },
+        {NEW_ROOM "\"threshold\":1,\"users\":[],\"keep_days\":-1",            "! malformed"                                             },
+        {NEW_ROOM "\"threshold\":1,\"users\":[],\"keep_days\":\"7\"",         "! malformed"                                             },
         {NEW_ROOM "\"threshold\":1,\"users\":[],\"hold\":\"presenters\"",
          "new_room room=r threshold=1 hold=presenters users="                                                                           },
         {NEW_ROOM "\"threshold\":1,\"users\":[],\"hold\":\"members\"",

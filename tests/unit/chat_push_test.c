@@ -384,6 +384,20 @@ static void push__of_revisions(void **state)
                        "\"seq\":3,\"time\":\"2026-09-21 14:13:19\",\"target\":1,\"dup\":true}");
 }
 
+static void push__of_a_room_that_keeps_for_days(void **state)
+{
+    struct chat_push push = push_of(PUSH_ROOM_MESSAGES);
+
+    (void)state;
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.extensions = true;
+    push.floor = 7;
+    assert_json(&push,
+                "{\"type\":\"room_messages\"," STAMP ",\"room\":" BOARD ",\"messages\":[],\"more\":false,\"floor\":7}");
+    push.extensions = false;
+    assert_json(&push, "{\"type\":\"room_messages\"," STAMP ",\"room\":" BOARD ",\"messages\":[],\"more\":false}");
+}
+
 static void push__read_and_typing(void **state)
 {
     struct chat_push push = push_of(PUSH_READ);
@@ -406,11 +420,12 @@ static void push__online_with_extensions(void **state)
     struct chat_push push;
     TAILQ_FIRST(&conn->user->rooms)->read = 3;
     TAILQ_FIRST(&conn->user->rooms)->room->head = 4;
+    TAILQ_FIRST(&conn->user->rooms)->room->keep_days = 30;
     conn->extensions = true;
     chat_online_push(bench->chat, conn, WIRE_NOW, &push);
     assert_json(&push, "{\"type\":\"online\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":["
                        "{\"room\":\"lounge\",\"name\":\"lounge\",\"users\":[\"alice\"],\"threshold\":0,"
-                       "\"opened\":true,\"pending\":0,\"head\":4,\"read\":3}],\"rooms_waiting\":[]}");
+                       "\"opened\":true,\"pending\":0,\"head\":4,\"read\":3,\"keep_days\":30}],\"rooms_waiting\":[]}");
 }
 
 static void push__rate_limited(void **state)
@@ -675,6 +690,7 @@ int main(void)
         TEST(push__rate_limited),
         TEST(push__read_and_typing),
         TEST(push__of_revisions),
+        TEST(push__of_a_room_that_keeps_for_days),
         TEST(push__online_with_extensions),
         TEST(push__a_page_of_history),
         TEST(push__a_page_that_is_too_large),

@@ -137,6 +137,126 @@ static void messages__are_loaded_by_number(void **state)
     assert_rc(result(b, messages_job('Q', 0, seqs, 1)), RC_NOT_FOUND);
 }
 
+/* --- what is older than a room keeps ------------------------------------------------------------------------------ */
+
+#define AT(seq) (1780000000 + (int64_t)(seq)) /* the time of the message with that number */
+
+static struct chat_job *expire_job(char uid, int64_t expired_s)
+{
+    struct chat_job *job = job_of(JOB_EXPIRE, 0, uid);
+    job->expired_s = expired_s;
+    return job;
+}
+
+static void expired__is_not_in_a_page(void **state)
+{
+    struct bench *b = *state;
+
+    three_messages(b);
+    assert_ok(result(b, message_job('R', 4, 8)));
+    for (uint64_t floor = 0; floor <= 4; floor++)
+        for (int side = SIDE_NEWEST; side <= SIDE_AROUND; side++)
+            for (uint64_t from = 0; from <= 6; from++) {
+                struct chat_job *job = history_job('R', 2, 1000);
+                job->side = (enum chat_side)side;
+                job->from_seq = from;
+                job->expired_s = AT(floor + 1);
+                done(b, job);
+                assert_ok(job->rc);
+                assert_int_equal(job->floor, floor);
+                for (size_t i = 0; i < job->rows_n; i++)
+                    assert_true(job->rows[i].seq > floor);
+                if (job->rows_n > 0) {
+                    assert_int_equal(job->more_before, job->rows[0].seq > floor + 1);
+                    assert_int_equal(job->more_after, job->rows[job->rows_n - 1].seq < 4);
+                }
+                chat_job_free(job);
+            }
+}
+
+static void expired__goes_piece_by_piece_and_numbers_go_on(void **state)
+{
+    struct bench *b = *state;
+
+    people(b);
+    assert_ok(result(b, room_job('R', "lobby", 0, "ab")));
+    for (uint64_t seq = 1; seq <= 1100; seq++) {
+        struct chat_job *job = message_job('R', seq, 8);
+        if (seq <= 500)
+            assert_ok(buf_text(&job->message.box, "long ago"));
+        assert_ok(result(b, job));
+    }
+    assert_rc(result(b, expire_job('Q', AT(1))), RC_NOT_FOUND);
+    static const struct {
+        uint64_t expired, floor;
+        bool more;
+    } steps[] = {
+        {1,    0,    false}, /* nothing is that old */
+        {1000, 500,  true }, /* 999 are */
+        {1000, 999,  false},
+        {1000, 999,  false},
+        {5000, 1100, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        struct chat_job *job = done(b, expire_job('R', AT(steps[i].expired)));
+        assert_ok(job->rc);
+        assert_int_equal(job->floor, steps[i].floor);
+        assert_int_equal(job->more_after, steps[i].more);
+        chat_job_free(job);
+    }
+    reopen(b);
+    assert_non_null(strstr(buf_cstr(&b->told), "head 1100:"));
+    assert_false(file_has(b, "/chat.db", "long ago"));
+    struct chat_job *job = done(b, history_job('R', 10, 1000));
+    assert_int_equal(job->rows_n, 0);
+    assert_int_equal(job->floor, 1100);
+    assert_false(job->more_before);
+    chat_job_free(job);
+    assert_rc(result(b, message_job('R', 1, 8)), RC_LIMIT);
+    assert_ok(result(b, message_job('R', 1101, 8)));
+}
+
+/* Another writer holds the file: the floor is what it was. */
+static void expired__stays_when_its_transaction_fails(void **state)
+{
+    struct bench *b = *state;
+    struct sqlite_store *s = (struct sqlite_store *)b->store;
+    struct db db = {0};
+    char path[128];
+
+    three_messages(b);
+    assert_ok(db_exec(&s->db, "CREATE TRIGGER no BEFORE UPDATE ON room BEGIN SELECT raise(ROLLBACK, 'no'); END"));
+    assert_rc(result(b, expire_job('R', AT(3))), RC_DB);
+    struct chat_job *job = done(b, history_job('R', 10, 1000));
+    assert_int_equal(job->rows_n, 3);
+    assert_int_equal(job->floor, 0);
+    chat_job_free(job);
+    path_of(b, "/chat.db", path);
+    assert_ok(db_open(path, &store_schema, DB_WRITE, &db));
+    assert_ok(db_exec(&db, "DROP TRIGGER no"));
+    db_close(&db);
+    job = done(b, expire_job('R', AT(3)));
+    assert_ok(job->rc);
+    assert_int_equal(job->floor, 2);
+    chat_job_free(job);
+}
+
+/* The message goes first; its revision, which came later, then revises nothing. */
+static void expired__leaves_a_revision_without_its_message(void **state)
+{
+    struct bench *b = *state;
+
+    three_messages(b);
+    assert_ok(result(b, revision_job('a', 'R', 4, 1, "\1edited")));
+    assert_ok(result(b, expire_job('R', AT(2))));
+    struct chat_job *job = done(b, history_job('R', 10, 1000));
+    assert_int_equal(job->rows_n, 3);
+    assert_int_equal(job->rows[2].target, 1);
+    assert_null(job->rows[2].revised);
+    chat_job_free(job);
+    assert_rc(result(b, revision_job('a', 'R', 5, 1, "\1again")), RC_NOT_FOUND);
+}
+
 /* --- what a page costs -------------------------------------------------------------------------------------------- */
 
 #define MANY 100000
@@ -207,6 +327,10 @@ int main(void)
         TEST(revision__of_another_room_is_not_seen),
         TEST(revision__erases_what_was_there_from_the_files),
         TEST(messages__are_loaded_by_number),
+        TEST(expired__is_not_in_a_page),
+        TEST(expired__goes_piece_by_piece_and_numbers_go_on),
+        TEST(expired__stays_when_its_transaction_fails),
+        TEST(expired__leaves_a_revision_without_its_message),
         TEST(page__costs_the_same_wherever_it_lies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -317,10 +317,12 @@ static void open__brings_an_older_file_up_to_date(void **state)
     stop_store(b);
     path_of(b, "/chat.db", path);
     assert_ok(db_open(path, &store_schema, DB_WRITE, &db));
-    assert_ok(db_exec(&db,
-                      "DROP TABLE history; DROP INDEX message_cid; ALTER TABLE message DROP COLUMN user;"
-                      "ALTER TABLE message DROP COLUMN cid; ALTER TABLE member DROP COLUMN read;"
-                      "DROP INDEX message_target; ALTER TABLE message DROP COLUMN target; PRAGMA user_version = 2"));
+    assert_ok(db_exec(
+        &db,
+        "DROP TABLE history; DROP INDEX message_cid; ALTER TABLE message DROP COLUMN user;"
+        "ALTER TABLE message DROP COLUMN cid; ALTER TABLE member DROP COLUMN read;"
+        "DROP INDEX message_target; ALTER TABLE message DROP COLUMN target; ALTER TABLE room DROP COLUMN keep_days;"
+        "ALTER TABLE room DROP COLUMN floor; PRAGMA user_version = 2"));
     db_close(&db);
     open_store(b);
     struct chat_job *job = done(b, history_job('R', 10, 1000));
