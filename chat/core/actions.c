@@ -129,6 +129,15 @@ void act_online(struct chat *chat, struct chat_conn *conn)
     act_on(chat, ACT_ONLINE, conn);
 }
 
+void act_presence(struct chat *chat, struct chat_conn **conns, size_t n)
+{
+    if (n == 0)
+        return;
+    struct chat_action *a = act(chat, ACT_PRESENCE);
+    a->conns = conns;
+    a->conns_n = n;
+}
+
 void act_reauth(struct chat *chat, struct chat_conn *conn)
 {
     act_on(chat, ACT_REAUTH, conn);

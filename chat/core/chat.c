@@ -21,13 +21,14 @@ static void (*const commands[CMD_COUNT])(const struct call *c) = {
     [CMD_TYPING] = cmd_typing,
     [CMD_EDIT_MESSAGE] = cmd_edit_message,
     [CMD_DELETE_MESSAGE] = cmd_delete_message,
+    [CMD_SUBSCRIBE] = cmd_subscribe,
 };
 
 /* Known clients of before do not know these. */
 static bool is_extension(enum chat_command cmd)
 {
     return cmd == CMD_GET_HISTORY || cmd == CMD_MARK_READ || cmd == CMD_TYPING || cmd == CMD_EDIT_MESSAGE ||
-           cmd == CMD_DELETE_MESSAGE;
+           cmd == CMD_DELETE_MESSAGE || cmd == CMD_SUBSCRIBE;
 }
 
 static void done_add_user(struct chat *chat, struct chat_job *job)
@@ -74,6 +75,8 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     RB_INIT(&chat->rooms_by_uid);
     RB_INIT(&chat->flights);
     TAILQ_INIT(&chat->presence);
+    shown_init(chat);
+    subscribers_init(chat);
     TAILQ_INIT(&chat->grave);
     TAILQ_INIT(&chat->expiry);
     SLIST_INIT(&chat->arena.blocks);
@@ -242,24 +245,21 @@ static void kick(struct chat *chat, const struct chat_event *ev)
 static void notice(struct chat *chat, const struct chat_event *ev)
 {
     struct chat_push *push = push_new(chat, PUSH_NOTICE);
-    struct chat_conn *conn;
+    struct chat_conn *conn = NULL;
 
     push->text = arena_copy(&chat->arena, ev->text);
-    TAILQ_FOREACH (conn, &chat->presence, in_presence)
-        if (conn->extensions)
-            act_send(chat, conn, push);
+    while ((conn = conn_next_extended(chat, conn)))
+        act_send(chat, conn, push);
 }
 
 /* Each comes back at a moment of its own, so that not all log in at once. */
 static void leaving(struct chat *chat)
 {
     uint64_t spread_ms = CHAT_RETURN_MS + (uint64_t)chat->authed_n * CHAT_RETURN_PER_CONN_MS;
-    struct chat_conn *conn;
+    struct chat_conn *conn = NULL;
 
-    TAILQ_FOREACH (conn, &chat->presence, in_presence) {
+    while ((conn = conn_next_extended(chat, conn))) {
         uint8_t random[8];
-        if (!conn->extensions)
-            continue;
         must(chat->env.random(chat->env.ctx, random, sizeof random));
         struct chat_push *push = push_new(chat, PUSH_RESTART);
         push->retry_after_ms = (uint32_t)(get_u64be(random) % spread_ms);
@@ -355,10 +355,12 @@ void chat_step(struct chat *chat, struct chat_event *event, struct chat_actions 
     chat_forget_step(chat);
     chat->now_ms = event->mono_ms;
     chat->time_s = event->time_s;
+    shown_expire(chat);
     dispatch(chat, event);
     expire(chat);
     expiry_flush(chat);
     presence_flush(chat);
+    subscribers_flush(chat);
     *ret = (struct chat_actions){.list = chat->actions, .n = chat->actions_n};
 }
 
@@ -372,10 +374,12 @@ void chat_forget_step(struct chat *chat)
 int64_t chat_deadline(const struct chat *chat)
 {
     const struct chat_conn *conn = conn_first_deadline(chat);
-    int64_t presence = presence_deadline(chat), expiry = expiry_deadline(chat);
-    int64_t first = presence < expiry ? presence : expiry;
+    const int64_t others[] = {presence_deadline(chat), subscribers_deadline(chat), expiry_deadline(chat)};
+    int64_t first = conn ? conn->deadline_ms : NEVER;
 
-    return conn && conn->deadline_ms < first ? conn->deadline_ms : first;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        first = others[i] < first ? others[i] : first;
+    return first;
 }
 
 void chat_count(const struct chat *chat, struct chat_counts *ret)

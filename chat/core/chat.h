@@ -31,6 +31,13 @@
 #define CHAT_EXPIRE_MS    3600000 /* a room that keeps its messages for days is looked through so often ... */
 #define CHAT_EXPIRE_ROOMS 4       /* ... and no more of them at a time */
 
+#define CHAT_HOLD_MS       20000 /* so long somebody is shown as online behind the end of his last connection */
+#define CHAT_NAMES_MAX     100   /* of more people online subscribers are told the count only ... */
+#define CHAT_NAMES_AGAIN   80    /* ... until there are no more than these */
+#define CHAT_ROUND_MS      2000  /* least time between two deltas to a subscriber */
+#define CHAT_ROUND_AT_ONCE 500   /* subscribers that are told in one step; the next ones ... */
+#define CHAT_ROUND_STEP_MS 20    /* ... this much later */
+
 #define CHAT_TYPING_MS          1000 /* least time between two `typing` of a connection that are passed on */
 #define CHAT_RETURN_MS          1000 /* after a restart clients come back over this time ... */
 #define CHAT_RETURN_PER_CONN_MS 2    /* ... and as many ms more for each connection */
@@ -140,6 +147,7 @@ enum chat_push_kind {
     PUSH_READ,
     PUSH_TYPING,
     PUSH_LAGGED,
+    PUSH_PRESENCE,
 };
 
 struct chat_shown_message {
@@ -153,6 +161,14 @@ struct chat_shown_message {
     bool is_outdated; /* of a revision: its text is not here, a later one or nothing took its place */
 };
 
+/* PUSH_PRESENCE: who is shown as online; whole, or what is new. */
+struct chat_presence {
+    bool is_whole;
+    bool has_rooms;       /* a delta: rooms became available or not */
+    uint64_t from, state; /* a delta: of these two states */
+    uint64_t flip;        /* a delta: rooms whose flip is later are new */
+};
+
 /* What is told to clients. Everything in it is borrowed and lives until the next chat_step(). */
 struct chat_push {
     enum chat_push_kind kind;
@@ -160,9 +176,10 @@ struct chat_push {
     struct slice label;        /* of the request that this is the final reply to; empty: none */
     enum chat_command request; /* ERROR, ACK: what it answers; DATA: get_data, should it become an error */
 
-    const struct chat *chat;                   /* HANDSHAKE, ONLINE: who is online */
-    const struct chat_user *user;              /* HANDSHAKE, ONLINE: whose rooms */
+    const struct chat *chat;                   /* HANDSHAKE, ONLINE, PRESENCE: who is online */
+    const struct chat_user *user;              /* HANDSHAKE, ONLINE, PRESENCE: whose rooms */
     bool extensions;                           /* HANDSHAKE, ONLINE, ROOM_MESSAGES: with what is additive */
+    struct chat_presence presence;             /* PRESENCE */
     uint64_t seq;                              /* READ; LAGGED: from which on */
     int64_t authenticator_s;                   /* HANDSHAKE */
     const uint8_t *history_id;                 /* HANDSHAKE: ID_LEN bytes; NULL: not told */
@@ -190,12 +207,14 @@ struct chat_push {
 };
 
 enum chat_action_kind {
-    ACT_SEND,   /* push to conns[0..conns_n) */
-    ACT_ONLINE, /* conns: an `online` each, computed when it is sent (chat_online_push); replaces an unsent one */
-    ACT_REAUTH, /* conns[0]: ask for a new ticket (wire_ask_reauth) */
-    ACT_PING,   /* conns[0], ping: a ping behind everything sent so far, with that number as its payload */
-    ACT_CLOSE,  /* conns[0], close_code: after what is queued; a CHAT_DISCONNECTED follows */
-    ACT_JOB,    /* job: to the store; the receiver's */
+    ACT_SEND,     /* push to conns[0..conns_n) */
+    ACT_ONLINE,   /* conns: an `online` each, computed when it is sent (chat_online_push); replaces an unsent one */
+    ACT_PRESENCE, /* conns: what is new for each, taken when it is sent (chat_presence_push); also drops an unsent one
+                   */
+    ACT_REAUTH,   /* conns[0]: ask for a new ticket (wire_ask_reauth) */
+    ACT_PING,     /* conns[0], ping: a ping behind everything sent so far, with that number as its payload */
+    ACT_CLOSE,    /* conns[0], close_code: after what is queued; a CHAT_DISCONNECTED follows */
+    ACT_JOB,      /* job: to the store; the receiver's */
 };
 
 struct chat_action {
@@ -267,6 +286,12 @@ int64_t chat_deadline(const struct chat *chat);
 
 /* The `online` of a connection as of now, for ACT_ONLINE. Of one that is closing, without rooms (user is NULL). */
 void chat_online_push(const struct chat *chat, const struct chat_conn *conn, int64_t time_s, struct chat_push *ret);
+
+/*
+ * What a subscriber does not know yet, as of now, for ACT_PRESENCE; he counts as told by it, so it must be sent or the
+ * connection closed. False: there is nothing new, or he is no subscriber.
+ */
+bool chat_presence_push(const struct chat *chat, struct chat_conn *conn, int64_t time_s, struct chat_push *ret);
 
 /* Counts for logs, metrics and tests. */
 struct chat_counts {

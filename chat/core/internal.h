@@ -24,6 +24,25 @@ struct arena {
     SLIST_HEAD(, arena_block) blocks;
 };
 
+/* Somebody came or went, as far as it is shown. */
+struct shown_change {
+    struct chat_user *user;
+    uint64_t before; /* his change before this one; 0: none */
+};
+
+#define CHAT_SHOWN_LOG 256 /* changes that are kept: more than come in a round while names are told */
+
+struct shown {
+    size_t n;                          /* users */
+    TAILQ_HEAD(, chat_user) held;      /* in the order in which their hold ends */
+    TAILQ_HEAD(, chat_user) concerned; /* rooms of theirs became available or not, and they were not told yet */
+    bool has_names;                    /* names are told, not only the count ... */
+    uint64_t names_since;              /* ... since this state */
+    uint64_t state;                    /* the number of the last change, which stands in the log at that place */
+    struct shown_change log[CHAT_SHOWN_LOG];
+    uint64_t flips; /* how often rooms became available or not */
+};
+
 struct chat {
     struct chat_env env;
     const struct shamir_field *field;
@@ -44,11 +63,16 @@ struct chat {
     size_t conns_n, rooms_n, open_n; /* open_n: rooms that can be read now */
     uint64_t serials, pings;
 
-    /* presence: logged-in connections in the order in which they were last told */
+    /* presence: logged-in connections without extensions in the order in which they were last told */
     TAILQ_HEAD(, chat_conn) presence;
     size_t authed_n;
     uint64_t version, names_version; /* of what an `online` tells; of the list of users in it */
     int64_t again_ms;                /* when everybody is told once more; NEVER: nothing changed since */
+
+    struct shown shown;
+    TAILQ_HEAD(, chat_conn) subscribers; /* in the order in which they were last told */
+    uint64_t round, round_state;         /* the last round, and the state when it began */
+    int64_t round_ms;                    /* before that time nobody is told */
 
     TAILQ_HEAD(, chat_room) expiry; /* rooms that keep their messages for days, in the order of their times */
     size_t expiring_n;              /* of them at the store */
@@ -81,6 +105,7 @@ void act_send_plain(struct chat *chat, const struct chat_room *room, const struc
                     const struct chat_conn *except);
 void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push);
 void act_online(struct chat *chat, struct chat_conn *conn);
+void act_presence(struct chat *chat, struct chat_conn **conns, size_t n);
 void act_reauth(struct chat *chat, struct chat_conn *conn);
 void act_ping(struct chat *chat, struct chat_conn *conn, uint64_t ping);
 void act_job(struct chat *chat, struct chat_job *job);
@@ -121,6 +146,8 @@ uint32_t epoch_of(const struct chat *chat, const uint8_t id[ID_LEN]);
 bool epoch_raise(struct chat *chat, const uint8_t id[ID_LEN], uint32_t epoch);
 void done_raise_epoch(struct chat *chat, struct chat_job *job);
 void done_heard(struct chat *chat, struct chat_job *job);
+/* Logged in and with extensions, in the order of their coming: the first (NULL), the next; NULL: there are no more. */
+struct chat_conn *conn_next_extended(const struct chat *chat, struct chat_conn *conn);
 void conn_set_deadline(struct chat *chat, struct chat_conn *conn, int64_t deadline_ms);
 struct chat_conn *conn_first_deadline(const struct chat *chat);
 void conn_join(struct chat *chat, struct chat_conn *conn, struct chat_user *user);
@@ -133,13 +160,31 @@ static inline bool user_is_online(const struct chat_user *user)
     return user->conns_n > 0;
 }
 
-/* presence.c */
+/* presence.c: the lists for those who cannot subscribe */
 void presence_changed(struct chat *chat);
 void presence_joined(struct chat *chat, struct chat_conn *conn);
 void presence_departed(struct chat *chat, struct chat_conn *conn);
 void presence_flush(struct chat *chat);
 int64_t presence_deadline(const struct chat *chat);
 void cmd_online(const struct call *c);
+
+/* shown.c: who is shown as online */
+void shown_init(struct chat *chat);
+void shown_arrived(struct chat *chat, struct chat_user *user);  /* his first connection */
+void shown_departed(struct chat *chat, struct chat_user *user); /* his last one is gone */
+void shown_enlisted(struct chat *chat, const struct chat_member *m);
+void shown_delisted(struct chat *chat, const struct chat_member *m);
+void shown_left_room(struct chat *chat, struct chat_user *user);
+void shown_expire(struct chat *chat); /* ends the holds that are over */
+int64_t shown_deadline(const struct chat *chat);
+bool shown_follows(const struct chat *chat, uint64_t state); /* what is new since then can be told */
+
+/* subscribers.c: who is told of it, and when */
+void subscribers_init(struct chat *chat);
+void subscriber_departed(struct chat *chat, struct chat_conn *conn);
+void subscribers_flush(struct chat *chat);
+int64_t subscribers_deadline(const struct chat *chat);
+void cmd_subscribe(const struct call *c);
 
 /* rooms.c */
 struct chat_room *room_by_id(const struct chat *chat, const struct name *id);

@@ -33,8 +33,10 @@ struct chat_conn {
     int64_t deadline_ms;     /* of the login, then of the ticket; monotonic */
     int64_t online_sent_ms;  /* the last `online` */
     uint64_t online_version; /* what it told */
-    uint64_t since_ping;     /* the chat's last ping when this connection logged in */
-    uint64_t shares_ping;    /* the ping behind the shares that waited for its login; 0: they were not sent to it */
+    bool is_subscribed;      /* to who is online: then what it was told, and in which round */
+    uint64_t told_state, told_flip, told_round;
+    uint64_t since_ping;  /* the chat's last ping when this connection logged in */
+    uint64_t shares_ping; /* the ping behind the shares that waited for its login; 0: they were not sent to it */
     struct chat_bucket flow;
     int64_t typed_ms;   /* when he was last seen typing; monotonic, 0: never */
     uint64_t errors_n;  /* frames refused */
@@ -52,12 +54,19 @@ struct chat_epoch {
 struct chat_user {
     RB_ENTRY(chat_user)
     by_id, by_name, in_online;
+    TAILQ_ENTRY(chat_user) in_held, in_concerned;
     uint8_t client_id[ID_LEN];
     struct name name;
     bool stored;   /* the store has him */
     bool has_name; /* the newest client id of that name; an older one is a deleted principal's */
     TAILQ_HEAD(, chat_conn) conns;
     uint32_t conns_n;
+    bool is_held;          /* gone, and still shown as online until */
+    int64_t held_until_ms; /* monotonic */
+    uint64_t shown_change; /* the last change of whether he is shown; 0: none */
+    bool is_concerned;     /* by what is new with rooms, and not told yet */
+    uint64_t rooms_news;   /* the last flip of a room of his ... */
+    uint64_t rooms_lost;   /* ... and when a room last went from his list */
     struct chat_bucket flow;
     TAILQ_HEAD(, chat_member) rooms; /* rooms that are live */
     uint32_t rooms_n;                /* rooms that are being created counted as well */
@@ -94,6 +103,8 @@ struct chat_room {
     bool awaits_expiry;                /* it is in the list of those */
     TAILQ_HEAD(, chat_member) members; /* in the order of their numbers */
     uint32_t members_n, online_n, presenters_n, pending_n;
+    uint32_t shown_n; /* members shown as online */
+    uint64_t flip;    /* when they last became enough, or too few */
     uint8_t key_check[SHA256_LEN];
     bool open;               /* a room of threshold 0 always is */
     struct envelope_key key; /* while open; wiped when it closes */
@@ -115,5 +126,16 @@ uint64_t chat_online_names_version(const struct chat *chat);
 
 /* Is this room one of `rooms` in an `online` (enough members online), or one of `rooms_waiting`? */
 bool chat_room_is_available(const struct chat_room *room);
+
+/*
+ * What subscribers are told: whoever is shown is online or was until lately, the latter are those `held`. The states
+ * have numbers; who came or went since one of them is known when a delta from there was promised (chat_presence_push).
+ */
+size_t chat_shown_count(const struct chat *chat);
+bool chat_shows_names(const struct chat *chat); /* false: there are so many that only the count is told */
+void chat_each_held(const struct chat *chat, bool (*f)(void *ctx, const struct chat_user *user), void *ctx);
+void chat_each_shown_since(const struct chat *chat, uint64_t state, bool has_come,
+                           bool (*f)(void *ctx, const struct chat_user *user), void *ctx);
+bool chat_room_is_shown(const struct chat_room *room); /* as available: enough of its members are shown */
 
 #endif

@@ -166,6 +166,15 @@ struct chat_conn *conn_add(struct chat *chat, void *edge)
     return conn;
 }
 
+struct chat_conn *conn_next_extended(const struct chat *chat, struct chat_conn *conn)
+{
+    conn = conn ? RB_NEXT(conns_by_serial, TREE_CONST(conns_by_serial, &chat->conns_by_serial), conn)
+                : RB_MIN(conns_by_serial, TREE_CONST(conns_by_serial, &chat->conns_by_serial));
+    while (conn && !(conn->user && conn->extensions))
+        conn = RB_NEXT(conns_by_serial, TREE_CONST(conns_by_serial, &chat->conns_by_serial), conn);
+    return conn;
+}
+
 void conn_set_deadline(struct chat *chat, struct chat_conn *conn, int64_t deadline_ms)
 {
     if (conn->deadline_ms != NEVER)
@@ -189,6 +198,7 @@ void conn_join(struct chat *chat, struct chat_conn *conn, struct chat_user *user
         RB_INSERT(users_online, &chat->users_online, user);
         chat->names_version++;
         quorum_arrived(user);
+        shown_arrived(chat, user);
         presence_changed(chat);
     }
     presence_joined(chat, conn);
@@ -208,6 +218,7 @@ void conn_depart(struct chat *chat, struct chat_conn *conn)
         RB_REMOVE(users_online, &chat->users_online, user);
         chat->names_version++;
         quorum_departed(chat, user);
+        shown_departed(chat, user);
         presence_changed(chat);
     }
 }

@@ -1,7 +1,8 @@
 /*
- * Who is online: told to everybody after every change, but to nobody more often than once in a pause.
+ * Who is online, for connections without extensions: told to each after every change, but to none more often than once
+ * in a pause. The others subscribe (subscribers.c).
  *
- * Logged-in connections stand in one list in the order in which they were last told. Whoever stands first has waited
+ * They stand in one list in the order in which they were last told. Whoever stands first has waited
  * longest and knows least, so a flush looks at the head only: its cost is what it sends.
  */
 #include "chat/core/internal.h"
@@ -33,13 +34,17 @@ static void tell(struct chat *chat, struct chat_conn *conn)
 void presence_joined(struct chat *chat, struct chat_conn *conn)
 {
     chat->authed_n++;
-    tell(chat, conn);
+    if (!conn->extensions)
+        tell(chat, conn);
 }
 
 void presence_departed(struct chat *chat, struct chat_conn *conn)
 {
     chat->authed_n--;
-    TAILQ_REMOVE(&chat->presence, conn, in_presence);
+    if (conn->extensions)
+        subscriber_departed(chat, conn);
+    else
+        TAILQ_REMOVE(&chat->presence, conn, in_presence);
 }
 
 static int64_t pause_ms(const struct chat *chat)

@@ -25,6 +25,7 @@
     X(GET_HISTORY, "get_history")                       \
     X(MARK_READ, "mark_read")                           \
     X(TYPING, "typing")                                 \
+    X(SUBSCRIBE, "subscribe")                           \
     X(REAUTH, "reauth")
 
 enum chat_command {
@@ -99,6 +100,8 @@ struct chat_request {
     enum chat_side side; /* GET_HISTORY: which messages, */
     uint64_t seq;        /* seen from where; MARK_READ: up to which; EDIT_MESSAGE, DELETE_MESSAGE: which one */
     uint32_t limit;      /* and how many */
+
+    bool presence; /* SUBSCRIBE: to who is online, or no more */
 
     bool has_key;
     struct slice key, data; /* data: JSON text */

@@ -133,18 +133,20 @@ static struct chat_member *member_add(struct chat_room *room, struct chat_user *
 }
 
 /* The room now is one of his: only then does he see it. */
-static void member_enlist(struct chat_member *m)
+static void member_enlist(struct chat *chat, struct chat_member *m)
 {
     TAILQ_INSERT_TAIL(&m->user->rooms, m, of_user);
+    shown_enlisted(chat, m);
     if (user_is_online(m->user))
         m->room->online_n++;
     if (m->pending)
         m->room->pending_n++;
 }
 
-static void member_delist(struct chat_member *m)
+static void member_delist(struct chat *chat, struct chat_member *m)
 {
     TAILQ_REMOVE(&m->user->rooms, m, of_user);
+    shown_delisted(chat, m);
     if (user_is_online(m->user))
         m->room->online_n--;
     if (m->pending)
@@ -364,7 +366,7 @@ void done_add_room(struct chat *chat, struct chat_job *job)
     room->state = ROOM_LIVE;
     room_set_open(chat, room, room->threshold == 0);
     TAILQ_FOREACH (m, &room->members, of_room)
-        member_enlist(m);
+        member_enlist(chat, m);
     expiry_begin(chat, room, false);
     deliver_new_room(chat, room, job, asker, buf_slice(&job->label));
     presence_changed(chat);
@@ -394,7 +396,7 @@ enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *r)
         memcpy(m->commitment, rm->commitment, SHA256_LEN);
         m->pending = rm->pending;
         m->read = rm->read;
-        member_enlist(m);
+        member_enlist(chat, m);
     }
     return RC_OK;
 }
@@ -456,9 +458,11 @@ void done_leave(struct chat *chat, struct chat_job *job)
     say_ack(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), NULL);
     if (!m) /* the room went meanwhile */
         return;
-    member_delist(m);
+    struct chat_user *leaver = m->user;
+    member_delist(chat, m);
     quorum_removed(chat, m);
     member_free(m);
+    shown_left_room(chat, leaver);
     presence_changed(chat);
 }
 
@@ -475,7 +479,7 @@ void done_delete_room(struct chat *chat, struct chat_job *job)
     }
     room_close(chat, room, "deleted");
     TAILQ_FOREACH (m, &room->members, of_room)
-        member_delist(m);
+        member_delist(chat, m);
     say_ack(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), NULL);
     room_remove(chat, room);
     presence_changed(chat);

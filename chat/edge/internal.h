@@ -85,7 +85,7 @@ struct session {
     bool is_dirty;       /* in the dirty list */
     bool is_choked;      /* the socket takes no more; a WRITEABLE will come */
     int64_t choked_ms;   /* since when */
-    bool wants_online;
+    bool wants_online, wants_presence;
     bool is_closing; /* nothing more is taken from it or given to it */
     bool has_peer_closed;
     bool is_departing; /* in the departing list */
@@ -194,6 +194,7 @@ void queue_ping(struct session *s, const uint64_t *number); /* NULL: one without
 void queue_close(struct session *s, unsigned code);
 void queue_drop(struct session *s); /* what is not written yet */
 void queue_online(struct session *s);
+void queue_presence(struct session *s);
 void queue_mark(struct session *s); /* to be flushed at the end of this turn */
 void queue_flush(struct edge *e);
 void queue_unchoke(struct session *s); /* the socket has taken something */
@@ -204,6 +205,7 @@ void pool_free(struct edge *e);
 
 /* lag.c */
 bool lag_takes(struct session *s, const struct chat_push *push); /* true: it is not to be queued */
+bool lag_has_room(const struct session *s);                      /* for what a slow reader does without */
 void lag_tell(struct session *s); /* when the queue is short again; not during a step, whose push it would overwrite */
 void lag_forget(struct session *s);
 

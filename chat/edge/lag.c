@@ -1,9 +1,10 @@
 /*
  * A reader who falls behind: what can be done without, or had again, is not queued for him.
  *
- * From a quarter of queue_max on nobody's typing, from half on no messages: of each room one `lagged` follows when the
- * queue is short again, and the client asks for the history from there. `online` is not queued at all while the socket
- * takes nothing (queue.c). What is left (his own replies, shares, rooms that open) is bounded by queue_max itself.
+ * From a quarter of queue_max on nobody's typing, and of who comes and goes one delta when the queue is short again;
+ * from half on no messages: of each room one `lagged` follows when the queue is short again, and the client asks for
+ * the history from there. `online` is not queued at all while the socket takes nothing (queue.c). What is left (his own
+ * replies, shares, rooms that open) is bounded by queue_max itself.
  * Connections without extensions know no `lagged`: they get everything, until they are closed.
  */
 #include <stdlib.h>
@@ -60,6 +61,11 @@ static bool drop(struct session *s)
     return true;
 }
 
+bool lag_has_room(const struct session *s)
+{
+    return queue_waiting(s) <= part_of_max(s, 4);
+}
+
 bool lag_takes(struct session *s, const struct chat_push *push)
 {
     if (!s->conn || !s->conn->extensions)
@@ -93,7 +99,7 @@ void lag_tell(struct session *s)
 {
     struct lag *l;
 
-    while (queue_waiting(s) <= part_of_max(s, 4) && (l = take_first(s))) {
+    while (lag_has_room(s) && (l = take_first(s))) {
         tell(s, l);
         free(l);
     }

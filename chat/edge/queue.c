@@ -243,22 +243,48 @@ void queue_online(struct session *s)
     queue_mark(s);
 }
 
+void queue_presence(struct session *s)
+{
+    if (s->is_closing)
+        return;
+    s->wants_presence = true;
+    queue_mark(s);
+}
+
 /* --- writing --- */
+
+static void add_push(struct session *s, const struct chat_push *push)
+{
+    struct edge *e = s->edge;
+
+    if (wire_write(e->o.wire, push, wire_conn_profile(s->wire), &e->json[0]) == RC_OK)
+        queue_json(s, buf_slice(&e->json[0]));
+    else
+        session_close(s, CLOSE_INTERNAL);
+}
 
 /* As of now: whatever changed since it was asked for is in it. */
 static void add_online(struct session *s)
 {
-    struct edge *e = s->edge;
     struct chat_push push;
 
     s->wants_online = false;
     if (s->is_closing || !s->conn)
         return;
-    chat_online_push(e->o.chat, s->conn, clock_s(), &push);
-    if (wire_write(e->o.wire, &push, wire_conn_profile(s->wire), &e->json[0]) == RC_OK)
-        queue_json(s, buf_slice(&e->json[0]));
-    else
-        session_close(s, CLOSE_INTERNAL);
+    chat_online_push(s->edge->o.chat, s->conn, clock_s(), &push);
+    add_push(s, &push);
+}
+
+/* The same; it waits while the queue is long, and then tells at once what has changed meanwhile. */
+static void add_presence(struct session *s)
+{
+    struct chat_push push;
+
+    if (!lag_has_room(s))
+        return;
+    s->wants_presence = false;
+    if (!s->is_closing && s->conn && chat_presence_push(s->edge->o.chat, s->conn, clock_s(), &push))
+        add_push(s, &push);
 }
 
 /* held: bytes of the write that was cut. */
@@ -300,7 +326,7 @@ static void flush_one(struct session *s)
     }
     if (s->out_at == s->out.n)
         queue_release(s);
-    if (!s->is_choked && !RB_EMPTY(&s->lags))
+    if (!s->is_choked && (!RB_EMPTY(&s->lags) || s->wants_presence))
         queue_mark(s); /* there is room to tell what was left out */
 }
 
@@ -318,6 +344,8 @@ void queue_flush(struct edge *e)
         s->is_dirty = false;
         if (s->wants_online && !s->is_choked)
             add_online(s);
+        if (s->wants_presence && !s->is_choked)
+            add_presence(s);
         if (!s->is_choked)
             lag_tell(s);
         flush_one(s);

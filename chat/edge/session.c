@@ -304,7 +304,7 @@ void session_close(struct session *s, unsigned code)
     queue_close(s, code);
     s->is_closing = true;
     s->close_code = (uint16_t)code;
-    s->wants_online = false;
+    s->wants_online = s->wants_presence = false;
     buf_done(&s->in);
     life_leave(s);
     life_enter(s, LIFE_CLOSING);

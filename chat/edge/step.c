@@ -33,6 +33,10 @@ static void carry_out(struct edge *e, const struct chat_action *a)
         for (size_t i = 0; i < a->conns_n; i++)
             queue_online(a->conns[i]->edge);
         break;
+    case ACT_PRESENCE:
+        for (size_t i = 0; i < a->conns_n; i++)
+            queue_presence(a->conns[i]->edge);
+        break;
     case ACT_REAUTH:
         session_ask_reauth(a->conns[0]->edge);
         break;

@@ -204,6 +204,16 @@ static enum chat_code read_data(struct scratch *s, struct chat_request *r)
     return CODE_COUNT;
 }
 
+static enum chat_code read_subscription(const struct scratch *s, struct chat_request *r)
+{
+    const json_t *v = json_object_get(s->json, "presence");
+
+    if (!json_is_boolean(v))
+        return CODE_MALFORMED;
+    r->presence = json_is_true(v);
+    return CODE_COUNT;
+}
+
 #define CHECK(call)         \
     if (code == CODE_COUNT) \
     code = (call)
@@ -214,7 +224,7 @@ enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd)
     struct chat_request *r = &s->request;
     enum chat_code code = CODE_COUNT;
 
-    if (cmd != CMD_ONLINE && cmd != CMD_SAVE_DATA && cmd != CMD_GET_DATA)
+    if (cmd != CMD_ONLINE && cmd != CMD_SAVE_DATA && cmd != CMD_GET_DATA && cmd != CMD_SUBSCRIBE)
         code = read_room(s, r);
     if (cmd == CMD_NEW_ROOM) {
         CHECK(read_threshold(s, r));
@@ -231,6 +241,8 @@ enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd)
     } else if (cmd == CMD_MARK_READ || cmd == CMD_EDIT_MESSAGE || cmd == CMD_DELETE_MESSAGE) {
         CHECK(read_number(s, "seq", INT64_MAX, &r->seq));
         CHECK(cmd == CMD_EDIT_MESSAGE ? read_new_text(s, r) : CODE_COUNT);
+    } else if (cmd == CMD_SUBSCRIBE) {
+        CHECK(read_subscription(s, r));
     } else if (cmd == CMD_GET_HISTORY) {
         CHECK(read_page(s, r));
     } else if (cmd == CMD_SAVE_DATA) {

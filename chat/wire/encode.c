@@ -2,14 +2,7 @@
 #include "chat/wire/internal.h"
 
 #define NAMES_MAX        (256 * 1024) /* bytes of `users_online`; whoever does not fit is left out */
-#define ROOMS_MAX        (700 * 1024) /* bytes of an `online` up to its last room; what does not fit is left out */
 #define MESSAGE_OVERHEAD 256          /* bytes of a message beside its text and names: field names, time, mid, seq */
-
-/* Where a push is written to whom. */
-struct encoder {
-    struct wire *wire;
-    enum wire_profile profile;
-};
 
 static void put_time(const struct encoder *e, struct jw *j, const char *name, int64_t time_s)
 {
@@ -89,27 +82,35 @@ static bool put_listed_room(struct jw *j, const struct chat_room *room, const st
 }
 
 /* Up to the first that does not fit: to try all of them could cost far more than what is sent. */
-static void put_rooms(struct jw *j, const char *name, const struct chat_push *p, bool available)
+void put_rooms(struct jw *j, const char *name, const struct chat_push *p,
+               bool (*is_listed)(const struct chat_room *room), bool wanted)
 {
     const struct chat_member *m;
 
     jw_open(j, name, '[');
     if (p->user)
         TAILQ_FOREACH (m, &p->user->rooms, of_user)
-            if (!m->leaving && chat_room_is_available(m->room) == available &&
-                !put_listed_room(j, m->room, p->extensions ? m : NULL))
+            if (!m->leaving && is_listed(m->room) == wanted && !put_listed_room(j, m->room, p->extensions ? m : NULL))
                 break;
     jw_close(j, ']');
 }
 
+/* Of many people a login with extensions is not told the names, or each would cost as much as there are others. */
+static bool is_listing_names(const struct chat_push *p)
+{
+    return p->kind == PUSH_ONLINE || !p->extensions || chat_shows_names(p->chat);
+}
+
 static void put_online(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
-    if (j->rc == RC_OK)
-        j->rc = names_refresh(e->wire, p->chat);
-    jw_raw(j, "users_online", buf_slice(&e->wire->names));
-    put_rooms(j, "rooms", p, true);
+    if (is_listing_names(p)) {
+        if (j->rc == RC_OK)
+            j->rc = names_refresh(e->wire, p->chat);
+        jw_raw(j, "users_online", buf_slice(&e->wire->names));
+    }
+    put_rooms(j, "rooms", p, chat_room_is_available, true);
     if (p->kind == PUSH_ONLINE)
-        put_rooms(j, "rooms_waiting", p, false);
+        put_rooms(j, "rooms_waiting", p, chat_room_is_available, false);
     else if (e->profile == WIRE_CLASSIC)
         jw_time(j, "authenticator_timestamp", p->authenticator_s);
     if (p->history_id)
@@ -370,9 +371,10 @@ static const struct {
     [PUSH_READ] = {"read",          put_read         },
     [PUSH_TYPING] = {"typing",        put_typing       },
     [PUSH_LAGGED] = {"lagged",        put_lagged       },
+    [PUSH_PRESENCE] = {"presence",      put_presence     },
 };
 
-static enum rc put_push(const struct encoder *e, const struct chat_push *push, struct buf *ret)
+enum rc push_write(const struct encoder *e, const struct chat_push *push, struct buf *ret)
 {
     buf_reset(ret);
     struct jw j = jw_start(ret);
@@ -391,10 +393,12 @@ enum rc wire_write(struct wire *w, const struct chat_push *push, enum wire_profi
 {
     const struct encoder e = {.wire = w, .profile = profile};
 
-    TRY(put_push(&e, push, ret));
+    if (presence_is_shared(push))
+        return presence_write(&e, push, ret);
+    TRY(push_write(&e, push, ret));
     if (ret->n <= WIRE_JSON_MAX)
         return RC_OK;
     struct chat_push error = {
         .kind = PUSH_ERROR, .time_s = push->time_s, .label = push->label, .request = push->request, .code = CODE_LIMIT};
-    return put_push(&e, &error, ret);
+    return push_write(&e, &error, ret);
 }

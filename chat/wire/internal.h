@@ -11,6 +11,8 @@
 #include "shared/crypto/record.h"
 #include "shared/ticket/authenticator.h"
 
+#define ROOMS_MAX (700 * 1024) /* bytes of a push up to its last room; what does not fit is left out */
+
 /* What one frame was decoded into; lives until the next one. */
 struct scratch {
     json_t *json;
@@ -18,6 +20,13 @@ struct scratch {
     struct slice *users;
     struct chat_request request;
     struct chat_login login;
+};
+
+/* The last delta that was the same for many subscribers. */
+struct shared_push {
+    uint64_t from, state;
+    int64_t time_s;
+    struct buf json;
 };
 
 struct wire {
@@ -33,6 +42,7 @@ struct wire {
     struct buf names;       /* `users_online` as JSON ... */
     uint64_t names_version; /* ... of this version */
     bool has_names;
+    struct shared_push shared[WIRE_PROFILES];
 };
 
 struct classic_conn {
@@ -85,5 +95,22 @@ MUST enum rc sealed_seal(struct sealed_conn *s, struct slice json, struct buf *o
 
 /* decode.c: reads the fields of `cmd` from w->scratch.json into w->scratch.request. CODE_COUNT: all is well. */
 enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd);
+
+/* Where a push is written to whom. */
+struct encoder {
+    struct wire *wire;
+    enum wire_profile profile;
+};
+
+/* encode.c */
+MUST enum rc push_write(const struct encoder *e, const struct chat_push *push, struct buf *ret);
+/* The user's rooms of which is_listed says what is wanted. */
+void put_rooms(struct jw *j, const char *name, const struct chat_push *p,
+               bool (*is_listed)(const struct chat_room *room), bool wanted);
+
+/* presence.c */
+void put_presence(const struct encoder *e, struct jw *j, const struct chat_push *p);
+bool presence_is_shared(const struct chat_push *push);
+MUST enum rc presence_write(const struct encoder *e, const struct chat_push *push, struct buf *ret);
 
 #endif

@@ -90,6 +90,8 @@ void wire_close(struct wire *w)
     buf_done(&w->scratch.plain);
     buf_done(&w->scratch.data);
     buf_done(&w->names);
+    for (size_t i = 0; i < WIRE_PROFILES; i++)
+        buf_done(&w->shared[i].json);
     str_done(&w->stamps_path);
     free(w);
 }

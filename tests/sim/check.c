@@ -34,7 +34,7 @@ static bool is_enlisted(const struct chat_member *m)
 }
 
 struct counts {
-    uint32_t members, online, presenters, pending;
+    uint32_t members, online, shown, presenters, pending;
 };
 
 static void check_member(const struct sim *s, const struct chat_room *room, const struct chat_member *m,
@@ -55,6 +55,7 @@ static void check_member(const struct sim *s, const struct chat_room *room, cons
     if (room->state == ROOM_CREATING)
         return;
     n->online += user_is_online(m->user);
+    n->shown += user_is_online(m->user) || m->user->is_held;
     n->pending += m->pending;
 }
 
@@ -75,6 +76,7 @@ static void check_room(const struct sim *s, const struct chat_room *room)
         check_member(s, room, m, &n);
     check_count(s, room, "members_n", room->members_n, n.members);
     check_count(s, room, "online_n", room->online_n, n.online);
+    check_count(s, room, "shown_n", room->shown_n, n.shown);
     check_count(s, room, "presenters_n", room->presenters_n, n.presenters);
     check_count(s, room, "pending_n", room->pending_n, n.pending);
     if (room->seq < room->head)
@@ -101,7 +103,7 @@ static void check_users(struct sim *s)
     struct chat_room *room;
     const struct chat_member *m;
     const struct chat_conn *conn;
-    size_t authed = 0;
+    size_t authed = 0, shown = 0;
 
     RB_FOREACH (user, users_by_id, &s->chat->users_by_id) {
         uint32_t conns = 0;
@@ -113,9 +115,14 @@ static void check_users(struct sim *s)
         if (conns != user->conns_n)
             sim_stop(s, "%s: conns_n is %u and should be %u", user->name.s, user->conns_n, conns);
         authed += conns;
+        shown += user_is_online(user) || user->is_held;
+        if (user_is_online(user) && user->is_held)
+            sim_stop(s, "%s: is here and in the hold", user->name.s);
     }
     if (authed != s->chat->authed_n)
         sim_stop(s, "authed_n is %zu and should be %zu", s->chat->authed_n, authed);
+    if (shown != chat_shown_count(s->chat))
+        sim_stop(s, "%zu people are shown and should be %zu", chat_shown_count(s->chat), shown);
     size_t memberships = 0, claimed = 0;
     RB_FOREACH (room, rooms_by_id, &s->chat->rooms_by_id)
         TAILQ_FOREACH (m, &room->members, of_room)

@@ -187,8 +187,29 @@ static void in_notice(struct sim *s, char *rest)
     sim_step(s, &event);
 }
 
-/* PREFIX N: so many users log in, unseen, each on a connection of his own name. */
+/* PREFIX N [subscribe]: so many users log in, unseen, each on a connection of his own name. */
 static void in_crowd(struct sim *s, char *rest)
+{
+    const char *prefix = next_word(&rest);
+    uint64_t n = number(s, next_word(&rest));
+    const struct chat_request request = {.cmd = CMD_SUBSCRIBE, .presence = true};
+    bool is_subscribed = strcmp(rest, "subscribe") == 0;
+    char who[SIM_WORD_MAX];
+
+    s->is_quiet = true;
+    for (uint64_t i = 1; i <= n; i++) {
+        (void)snprintf(who, sizeof(who), "%s%llu", prefix, (unsigned long long)i);
+        login(s, who, who, (struct chat_login){.label = slice_text(""), .extensions = is_subscribed}, 36000);
+        struct chat_event event = {.kind = CHAT_REQUEST, .conn = sim_conn(s, who)->core, .request = &request};
+        if (is_subscribed)
+            sim_step(s, &event);
+    }
+    sim_settle(s);
+    s->is_quiet = false;
+}
+
+/* PREFIX N: they are all lost. */
+static void in_drop_crowd(struct sim *s, char *rest)
 {
     const char *prefix = next_word(&rest);
     uint64_t n = number(s, next_word(&rest));
@@ -197,9 +218,8 @@ static void in_crowd(struct sim *s, char *rest)
     s->is_quiet = true;
     for (uint64_t i = 1; i <= n; i++) {
         (void)snprintf(who, sizeof(who), "%s%llu", prefix, (unsigned long long)i);
-        login(s, who, who, (struct chat_login){.label = slice_text("")}, 36000);
+        sim_drop(s, known_conn(s, who));
     }
-    sim_settle(s);
     s->is_quiet = false;
 }
 
@@ -249,6 +269,22 @@ static void in_refuse(struct sim *s, char *rest)
         sim_step(s, &event);
         s->is_quiet = is_quiet;
     }
+}
+
+/* It does not read any more, or again. */
+static void in_choke(struct sim *s, char *rest)
+{
+    known_conn(s, next_word(&rest))->is_choked = true;
+}
+
+static void in_unchoke(struct sim *s, char *rest)
+{
+    struct sim_conn *conn = known_conn(s, next_word(&rest));
+
+    conn->is_choked = false;
+    conn->view.is_late = true;
+    if (conn->wants_presence)
+        sim_presence(s, conn);
 }
 
 static void in_commit(struct sim *s, char *rest)
@@ -458,6 +494,8 @@ static void in_request(struct sim *s, const char *conn_name, char *rest)
         f.r.has_key = f.r.key.n > 0;
         read_text(s, &f, rest);
         f.r.data = buf_slice(&f.text);
+    } else if (f.r.cmd == CMD_SUBSCRIBE) {
+        f.r.presence = strcmp(rest, "off") != 0;
     } else if (f.r.cmd != CMD_ONLINE) {
         f.r.room = named(s, next_word(&rest));
         if (f.r.cmd == CMD_EDIT_MESSAGE || f.r.cmd == CMD_DELETE_MESSAGE)
@@ -494,27 +532,30 @@ static const struct {
     const char *word;
     void (*run)(struct sim *s, char *rest);
 } inputs[] = {
-    {"limit",   in_limit  },
-    {"time",    in_time   },
-    {"connect", in_connect},
-    {"login",   in_login  },
-    {"crowd",   in_crowd  },
-    {"drop",    in_drop   },
-    {"pong",    in_pong   },
-    {"cut_off", in_cut_off},
-    {"kick",    in_kick   },
-    {"notice",  in_notice },
-    {"leaving", in_leaving},
-    {"reauth",  in_reauth },
-    {"refuse",  in_refuse },
-    {"commit",  in_commit },
-    {"store",   in_store  },
-    {"answer",  in_answer },
-    {"fail",    in_fail   },
-    {"auto",    in_auto   },
-    {"restart", in_restart},
-    {"jobs",    in_jobs   },
-    {"many",    in_many   },
+    {"limit",      in_limit     },
+    {"time",       in_time      },
+    {"connect",    in_connect   },
+    {"login",      in_login     },
+    {"crowd",      in_crowd     },
+    {"drop",       in_drop      },
+    {"drop_crowd", in_drop_crowd},
+    {"pong",       in_pong      },
+    {"choke",      in_choke     },
+    {"unchoke",    in_unchoke   },
+    {"cut_off",    in_cut_off   },
+    {"kick",       in_kick      },
+    {"notice",     in_notice    },
+    {"leaving",    in_leaving   },
+    {"reauth",     in_reauth    },
+    {"refuse",     in_refuse    },
+    {"commit",     in_commit    },
+    {"store",      in_store     },
+    {"answer",     in_answer    },
+    {"fail",       in_fail      },
+    {"auto",       in_auto      },
+    {"restart",    in_restart   },
+    {"jobs",       in_jobs      },
+    {"many",       in_many      },
 };
 
 void sim_input(struct sim *s, char *line)

@@ -25,6 +25,17 @@ struct sim_receipt {
     uint64_t ping; /* 0: not sent yet */
 };
 
+/* What a subscriber has made of what he was told. */
+struct sim_view {
+    uint64_t state;
+    const struct chat_user *users[CHAT_NAMES_MAX];
+    size_t users_n;
+    uint8_t rooms[64][ID_LEN]; /* that are available */
+    size_t rooms_n;
+    int64_t told_ms; /* the last delta */
+    bool is_late;    /* it was held up, so the next one may be close behind */
+};
+
 struct sim_conn {
     TAILQ_ENTRY(sim_conn) link;
     char name[SIM_WORD_MAX];
@@ -32,6 +43,9 @@ struct sim_conn {
     struct chat_user *user; /* whose it is or was; the core forgets it when it closes a connection */
     bool is_hidden;         /* one of a crowd: not shown in the trace */
     bool is_closed;         /* the core has closed it */
+    bool is_choked;         /* it does not read: what can be dropped waits */
+    bool wants_presence;
+    struct sim_view view;
     STAILQ_HEAD(, sim_receipt) receipts;
     uint64_t label;   /* of its last request that had a number as its label; 0: none */
     unsigned replies; /* to that request */
@@ -88,6 +102,11 @@ void sim_input(struct sim *s, char *line);
 void sim_trace(struct sim *s, const struct chat_actions *actions);
 void sim_trace_job(struct sim *s, const struct chat_job *job);
 void sim_say(struct sim *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* presence.c */
+void sim_say_presence(struct sim *s, const struct chat_push *p);
+void sim_see(struct sim *s, struct sim_conn *conn, const struct chat_push *p); /* and checks that it is right then */
+void sim_presence(struct sim *s, struct sim_conn *conn);                       /* a delta, unless it is choked */
 
 /* check.c: what must be true after every step */
 void sim_check(struct sim *s, const struct chat_event *event, const struct chat_actions *actions);

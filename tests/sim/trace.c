@@ -236,6 +236,7 @@ static void say_push(struct sim *s, const struct chat_action *a)
         [PUSH_READ] = "read",
         [PUSH_TYPING] = "typing",
         [PUSH_LAGGED] = "lagged", /* the edge's */
+        [PUSH_PRESENCE] = "presence",
     };
     const struct chat_push *p = a->push;
 
@@ -277,6 +278,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
         sim_say(s, " %s %.*s", p->room->id.s, SLICE_FMT(p->asked_by));
     if (p->kind == PUSH_RESTART) /* the number itself is random */
         sim_say(s, " within %llu", 1000 + 2 * (unsigned long long)s->chat->authed_n);
+    if (p->kind == PUSH_PRESENCE)
+        sim_say_presence(s, p);
     if (p->label.n)
         sim_say(s, " id=%.*s", SLICE_FMT(p->label));
 }
@@ -345,6 +348,8 @@ static void trace_one(struct sim *s, const struct chat_action *a)
 {
     switch (a->kind) {
     case ACT_SEND:
+        if (a->push->kind == PUSH_PRESENCE)
+            sim_see(s, a->conns[0]->edge, a->push);
         if (!say_conns(s, "    send ", a->conns, a->conns_n)) {
             if (a->push->kind == PUSH_NEW_ROOM && a->push->share.n) {
                 s->is_quiet = true;
@@ -357,6 +362,10 @@ static void trace_one(struct sim *s, const struct chat_action *a)
         break;
     case ACT_ONLINE:
         trace_online(s, a);
+        return;
+    case ACT_PRESENCE:
+        for (size_t i = 0; i < a->conns_n; i++)
+            sim_presence(s, a->conns[i]->edge);
         return;
     case ACT_REAUTH:
         if (!say_conns(s, "    reauth ", a->conns, 1))

@@ -192,7 +192,7 @@ def test_a_slow_reader_is_told_from_where_to_read_the_history(new_realm):
                 if opcode == 1:
                     return classic.open_box(ticket.key, payload.decode())
         assert read()["type"] == "handshake"
-        a.expect("online", users_online=lambda u: user.name in u)
+        wait_until(lambda: user.name in a.online()["users_online"])
         for i in range(n):
             say(a, room, "z" * 16000, f"c{i}")
         while lagged is None:
@@ -219,7 +219,7 @@ def test_who_reads_nothing_is_closed_whatever_he_sends(new_realm):
     with RawSocket(realm.chat_addr, rcvbuf=4096) as slow:
         slow.send(frame(json.dumps(ticket.login_frame(extensions=True)).encode()))
         assert slow.read()[0] == 1
-        a.expect("online", users_online=lambda u: user.name in u)
+        wait_until(lambda: user.name in a.online()["users_online"])
 
         def said():
             slow.send(frame(b"alive", opcode=10))

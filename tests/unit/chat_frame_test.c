@@ -298,6 +298,8 @@ static void dump(const struct chat_request *r, struct buf *out)
         assert_ok(buf_printf(out, " text=%.*s", SLICE_FMT(r->text)));
     if (r->cmd == CMD_MARK_READ || r->cmd == CMD_EDIT_MESSAGE || r->cmd == CMD_DELETE_MESSAGE)
         assert_ok(buf_printf(out, " seq=%llu", (unsigned long long)r->seq));
+    if (r->cmd == CMD_SUBSCRIBE)
+        assert_ok(buf_printf(out, " presence=%d", r->presence));
     if (r->cmd == CMD_GET_HISTORY)
         assert_ok(buf_printf(out, " side=%d seq=%llu limit=%u", (int)r->side, (unsigned long long)r->seq, r->limit));
     if (r->cid.n)
@@ -453,6 +455,21 @@ static void request__secrets(void **state)
         {"\"secret\",\"room\":\"r\"",                      "! malformed"               },
         {"\"secret\",\"room\":\"r\",\"secret\":null",      "! malformed"               },
         {"\"secret\",\"room\":\"r\",\"secret\":{}",        "! malformed"               },
+    };
+    read_all(*state, list, ARRAY_LEN(list));
+}
+
+static void request__subscribe(void **state)
+{
+    static const struct fields list[] = {
+        {"\"subscribe\",\"presence\":true",                    "subscribe presence=1"},
+        {"\"subscribe\",\"presence\":false",                   "subscribe presence=0"},
+        {"\"subscribe\",\"presence\":true,\"room\":7,\"x\":1", "subscribe presence=1"},
+        {"\"subscribe\"",                                      "! malformed"         },
+        {"\"subscribe\",\"presence\":null",                    "! malformed"         },
+        {"\"subscribe\",\"presence\":1",                       "! malformed"         },
+        {"\"subscribe\",\"presence\":\"true\"",                "! malformed"         },
+        {"\"subscribe\",\"presence\":{}",                      "! malformed"         },
     };
     read_all(*state, list, ARRAY_LEN(list));
 }
@@ -639,6 +656,7 @@ int main(void)
         AUTHED(request__messages),
         AUTHED(request__cid),
         AUTHED(request__get_history),
+        AUTHED(request__subscribe),
         AUTHED(request__mark_read),
         AUTHED(request__edit_and_delete_message),
         AUTHED(request__values),

@@ -40,6 +40,13 @@ static void step(struct chat_event *event)
             chat_job_free(actions.list[i].job);
 }
 
+/* So much later than the other steps. */
+static void step_at(int64_t mono_ms)
+{
+    struct chat_event tick = {.kind = CHAT_TICK, .mono_ms = mono_ms};
+    step(&tick);
+}
+
 static struct chat_conn *log_in(size_t id, const char *name)
 {
     struct chat_event connected = {.kind = CHAT_CONNECTED};
@@ -168,6 +175,13 @@ static struct chat_push push_of(enum chat_push_kind kind)
     "\"pending\":1}"
 #define LOUNGE \
     "{\"room\":\"lounge\",\"name\":\"lounge\",\"users\":[\"alice\"],\"threshold\":0,\"opened\":true,\"pending\":0}"
+
+#define BOARD_OWN                                                                                                    \
+    "{\"room\":\"board\",\"name\":\"The board\",\"users\":[\"alice\",\"b\\\"ob\"],\"threshold\":2,\"opened\":false," \
+    "\"pending\":1,\"head\":0,\"read\":0}"
+#define LOUNGE_OWN                                                                                                  \
+    "{\"room\":\"lounge\",\"name\":\"lounge\",\"users\":[\"alice\"],\"threshold\":0,\"opened\":true,\"pending\":0," \
+    "\"head\":0,\"read\":0}"
 
 static void push__handshake_and_online(void **state)
 {
@@ -675,6 +689,118 @@ static void data__too_large_is_an_error(void **state)
     fail_msg("nothing was sent");
 }
 
+/* --- who is online, for subscribers ------------------------------------------------------------------------------- */
+
+static struct chat_conn *log_in_extended(size_t id, const char *name)
+{
+    struct chat_event connected = {.kind = CHAT_CONNECTED};
+    struct chat_login login = {.client = wire_name(name), .ticket_end_s = WIRE_NOW + 3600, .extensions = true};
+
+    client_id(login.client_id, id);
+    step(&connected);
+    struct chat_event event = {.kind = CHAT_LOGIN, .conn = connected.conn, .login = &login};
+    step(&event);
+    bench->conns[bench->conns_n++] = connected.conn;
+    return connected.conn;
+}
+
+/* Subscribes, and looks at the answer. */
+static void assert_whole(struct chat_conn *conn, const char *want)
+{
+    const struct chat_request request = {.cmd = CMD_SUBSCRIBE, .presence = true, .label = slice_text("L")};
+    struct chat_event event = {.kind = CHAT_REQUEST, .conn = conn, .request = &request, .time_s = WIRE_NOW};
+    struct chat_actions actions;
+
+    chat_step(bench->chat, &event, &actions);
+    assert_true(actions.n >= 1);
+    assert_int_equal(actions.list[0].kind, ACT_SEND);
+    assert_json(actions.list[0].push, want);
+}
+
+static void assert_news(struct chat_conn *conn, const char *want)
+{
+    struct chat_push push;
+
+    assert_true(chat_presence_push(bench->chat, conn, WIRE_NOW, &push));
+    assert_json(&push, want);
+    assert_false(chat_presence_push(bench->chat, conn, WIRE_NOW, &push));
+}
+
+static void presence__whole_and_what_is_new(void **state)
+{
+    struct chat_push push;
+
+    (void)state;
+    add_room("board", "The board", 2, 1, 2);
+    add_room("lounge", "lounge", 0, 1, 1);
+    struct chat_conn *alice = log_in_extended(1, "alice"), *bob = log_in_extended(2, "b\"ob");
+    assert_false(chat_presence_push(bench->chat, alice, WIRE_NOW, &push)); /* she has not subscribed */
+    log_out(bob);                                                          /* and is held */
+    assert_whole(alice, "{\"type\":\"presence\",\"id\":\"L\"," STAMP
+                        ",\"state\":2,\"count\":2,\"users\":[\"alice\",\"b\\\"ob\"],\"rooms\":[" BOARD_OWN
+                        "," LOUNGE_OWN "],\"rooms_waiting\":[]}");
+    assert_false(chat_presence_push(bench->chat, alice, WIRE_NOW, &push));
+    step_at(CHAT_HOLD_MS);
+    assert_news(alice, "{\"type\":\"presence\"," STAMP ",\"state\":3,\"count\":1,\"from\":2,\"joined\":[],"
+                       "\"left\":[\"b\\\"ob\"],\"available\":[],\"waiting\":[\"board\"]}");
+    assert_whole(alice, "{\"type\":\"presence\",\"id\":\"L\"," STAMP
+                        ",\"state\":3,\"count\":1,\"users\":[\"alice\"],\"rooms\":[" LOUNGE_OWN
+                        "],\"rooms_waiting\":[" BOARD_OWN "]}");
+    log_in_extended(3, "carol");
+    assert_news(alice, "{\"type\":\"presence\"," STAMP
+                       ",\"state\":4,\"count\":2,\"from\":3,\"joined\":[\"carol\"],\"left\":[]}");
+}
+
+/* The text that was written for one is not given to another who knows another state. */
+static void presence__is_shared_by_those_who_know_the_same(void **state)
+{
+    (void)state;
+    struct chat_conn *alice = log_in_extended(1, "alice"), *bob = log_in_extended(2, "b\"ob");
+    assert_whole(alice, "{\"type\":\"presence\",\"id\":\"L\"," STAMP ",\"state\":2,\"count\":2,\"users\":["
+                        "\"alice\",\"b\\\"ob\"],\"rooms\":[],\"rooms_waiting\":[]}");
+    log_in_extended(3, "carol");
+    assert_whole(bob, "{\"type\":\"presence\",\"id\":\"L\"," STAMP ",\"state\":3,\"count\":3,\"users\":["
+                      "\"alice\",\"b\\\"ob\",\"carol\"],\"rooms\":[],\"rooms_waiting\":[]}");
+    struct chat_conn *dave = log_in_extended(4, "dave");
+    assert_whole(dave, "{\"type\":\"presence\",\"id\":\"L\"," STAMP ",\"state\":4,\"count\":4,\"users\":["
+                       "\"alice\",\"b\\\"ob\",\"carol\",\"dave\"],\"rooms\":[],\"rooms_waiting\":[]}");
+    log_in_extended(5, "erin");
+    assert_news(alice, "{\"type\":\"presence\"," STAMP
+                       ",\"state\":5,\"count\":5,\"from\":2,\"joined\":[\"carol\",\"dave\",\"erin\"],\"left\":[]}");
+    assert_news(bob, "{\"type\":\"presence\"," STAMP
+                     ",\"state\":5,\"count\":5,\"from\":3,\"joined\":[\"dave\",\"erin\"],\"left\":[]}");
+    assert_news(dave, "{\"type\":\"presence\"," STAMP
+                      ",\"state\":5,\"count\":5,\"from\":4,\"joined\":[\"erin\"],\"left\":[]}");
+}
+
+static void presence__of_many_is_a_count(void **state)
+{
+    char name[32];
+
+    (void)state;
+    struct chat_conn *alice = log_in_extended(1, "alice");
+    assert_whole(alice, "{\"type\":\"presence\",\"id\":\"L\"," STAMP
+                        ",\"state\":1,\"count\":1,\"users\":[\"alice\"],\"rooms\":[],\"rooms_waiting\":[]}");
+    for (size_t i = 0; i < CHAT_NAMES_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "u%zu", i);
+        log_in_extended(100 + i, name);
+    }
+    assert_news(alice, "{\"type\":\"presence\"," STAMP ",\"state\":101,\"count\":101,\"from\":1}");
+    assert_whole(alice, "{\"type\":\"presence\",\"id\":\"L\"," STAMP
+                        ",\"state\":101,\"count\":101,\"rooms\":[],\"rooms_waiting\":[]}");
+
+    /* nor does a login with extensions list them, and one without does */
+    struct chat_push push = push_of(PUSH_HANDSHAKE);
+    push.user = alice->user;
+    push.authenticator_s = WIRE_NOW;
+    push.extensions = true;
+    assert_json(&push,
+                "{\"type\":\"handshake\"," STAMP ",\"rooms\":[],\"authenticator_timestamp\":\"2026-09-21 14:13:20\"}");
+    push.extensions = false;
+    AUTO(json_done) json_t *classic = written(&push);
+    assert_int_equal(json_array_size(json_object_get(classic, "users_online")), 101);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -702,6 +828,9 @@ int main(void)
         TEST(online__is_cut_to_the_rooms_that_fit),
         TEST(online__is_cut_to_the_names_that_fit),
         TEST(data__too_large_is_an_error),
+        TEST(presence__whole_and_what_is_new),
+        TEST(presence__is_shared_by_those_who_know_the_same),
+        TEST(presence__of_many_is_a_count),
     };
 
     state_setup();

@@ -51,6 +51,8 @@ static void PRINTF_LIKE(2, 3) input(struct walk *w, const char *fmt, ...)
 static void come(struct walk *w, unsigned c)
 {
     input(w, "login c%u u%u ext", c, pick(w, PEOPLE));
+    if (pick(w, 2))
+        input(w, "c%u subscribe", c);
 }
 
 static void go(struct walk *w, const struct sim_conn *conn)
@@ -93,7 +95,7 @@ static void ask(struct walk *w, struct sim_conn *conn)
         (void)snprintf(start, sizeof(start), "%s id=%llu", conn->name, (unsigned long long)++w->labels);
     else
         (void)snprintf(start, sizeof(start), "%s", conn->name);
-    switch (pick(w, 16)) {
+    switch (pick(w, 17)) {
     case 0:
     case 1:
         make(w, start);
@@ -128,6 +130,9 @@ static void ask(struct walk *w, struct sim_conn *conn)
     case 11:
         input(w, "%s delete_message r%u %u", start, pick(w, ROOMS), pick(w, 12));
         break;
+    case 12:
+        input(w, "%s subscribe %s", start, pick(w, 4) ? "on" : "off");
+        break;
     default: /* often one that was sent before, sometimes with another text or to another room */
         input(w, "%s cid=m%u new_message r%u %s", start, pick(w, CIDS), pick(w, ROOMS), pick(w, 8) ? "hello" : "bye");
     }
@@ -150,7 +155,7 @@ static void world(struct walk *w)
             input(w, "restart");
         break;
     case 4:
-        input(w, "time +%u", pick(w, 7000));
+        input(w, "time +%u", pick(w, pick(w, 3) ? 7000 : 30000));
         break;
     default:
         input(w, "commit %u", 1 + pick(w, 6));
@@ -172,6 +177,8 @@ static void step(struct walk *w)
         go(w, conn);
     else if (pick(w, 4) == 0)
         input(w, "pong %s %u", name, pick(w, (unsigned)w->sim.chat->pings + 2));
+    else if (pick(w, 8) == 0)
+        input(w, "%s %s", conn->is_choked ? "unchoke" : "choke", name);
     else
         ask(w, conn);
 }
