@@ -57,7 +57,7 @@ static size_t encode_groups(const char letters[64], const struct pairs *pairs, s
 
 enum rc base64_encode(struct slice s, struct buf *out)
 {
-    TRY(buf_reserve(out, base64_len(s.n)));
+    TRY(buf_reserve(out, base64_len(s.n) + 1));
     size_t n = encode_groups(std_letters, &std_pairs, s, out->p + out->n);
     while (n % 4)
         out->p[out->n + n++] = '=';
@@ -67,7 +67,7 @@ enum rc base64_encode(struct slice s, struct buf *out)
 
 enum rc base64url_encode(struct slice s, struct buf *out)
 {
-    TRY(buf_reserve(out, base64_len(s.n)));
+    TRY(buf_reserve(out, base64_len(s.n) + 1));
     out->n += encode_groups(url_letters, &url_pairs, s, out->p + out->n);
     return RC_OK;
 }
@@ -171,7 +171,7 @@ static bool decode_letters(struct slice text, const uint8_t values[256], const s
 enum rc base64url_decode(struct slice text, struct buf *out)
 {
     size_t n;
-    TRY(buf_reserve(out, text.n));
+    TRY(buf_reserve(out, text.n + 1));
     if (!decode_letters(text, url_values, &url_places, out->p + out->n, &n))
         return RC_MALFORMED;
     out->n += n;
@@ -197,7 +197,7 @@ enum rc base64_decode_lenient(struct slice text, struct buf *out)
     }
     if (letters % 4 || pads > 2)
         return RC_MALFORMED;
-    TRY(buf_reserve(out, text.n));
+    TRY(buf_reserve(out, text.n + 1));
     if (!decode_letters(slice_of(text.p, end), lenient_values, &lenient_places, out->p + out->n, &n))
         return RC_MALFORMED;
     out->n += n;
@@ -208,7 +208,7 @@ enum rc hex_encode(struct slice s, struct buf *out)
 {
     static const char digits[16] = "0123456789abcdef";
 
-    TRY(buf_reserve(out, s.n * 2));
+    TRY(buf_reserve(out, s.n * 2 + 1));
     for (size_t i = 0; i < s.n; i++) {
         out->p[out->n++] = (uint8_t)digits[s.p[i] >> 4];
         out->p[out->n++] = (uint8_t)digits[s.p[i] & 15];
@@ -228,7 +228,7 @@ enum rc hex_decode(struct slice text, struct buf *out)
 {
     if (text.n % 2)
         return RC_MALFORMED;
-    TRY(buf_reserve(out, text.n / 2));
+    TRY(buf_reserve(out, text.n / 2 + 1));
     for (size_t i = 0; i < text.n; i += 2) {
         int hi = hex_value(text.p[i]), lo = hex_value(text.p[i + 1]);
         if (hi < 0 || lo < 0)
