@@ -102,12 +102,16 @@ static enum rc read_id(struct jr *r, const char *field, uint8_t ret[ID_LEN])
     return base64url_decode_exact(jr_text(r, field), ret, ID_LEN);
 }
 
+/* The text of an address, or a word: whatever stands here goes into logs. */
 static enum rc read_address(struct jr *r, char ret[ADDRESS_MAX])
 {
     struct slice text = jr_text(r, "user_ip");
 
-    if (jr_end(r) != RC_OK || text.n >= ADDRESS_MAX || memchr(text.p, 0, text.n))
+    if (jr_end(r) != RC_OK || text.n >= ADDRESS_MAX)
         return RC_MALFORMED;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] <= ' ' || text.p[i] > '~')
+            return RC_MALFORMED;
     memcpy(ret, text.p, text.n);
     ret[text.n] = 0;
     return RC_OK;
