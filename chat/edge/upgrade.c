@@ -21,6 +21,12 @@ static void header_get(struct lws *wsi, enum lws_token_indexes token, struct hea
         ret->s[0] = 0;
 }
 
+/* All of it, also where it holds a zero byte. */
+static bool header_is(const struct header *h, const char *text)
+{
+    return h->n >= 0 && slice_eq(slice_of(h->s, (size_t)h->n), slice_text(text));
+}
+
 static bool has(struct lws *wsi, enum lws_token_indexes token)
 {
     return lws_hdr_total_length(wsi, token) > 0;
@@ -38,7 +44,7 @@ static bool is_path(const struct edge *e, struct lws *wsi)
 
     (void)e;
     header_get(wsi, WSI_TOKEN_GET_URI, &h);
-    return strcmp(h.s, "/chat") == 0 || strcmp(h.s, "/chat/") == 0;
+    return header_is(&h, "/chat") || header_is(&h, "/chat/");
 }
 
 /* HTTP/1.1; and no body, which would be read as frames. */
@@ -48,10 +54,10 @@ static bool is_http_11(const struct edge *e, struct lws *wsi)
 
     (void)e;
     header_get(wsi, WSI_TOKEN_HTTP, &h);
-    if (strcmp(h.s, "HTTP/1.1") != 0 || has(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING))
+    if (!header_is(&h, "HTTP/1.1") || has(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING))
         return false;
     header_get(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, &h);
-    return h.n == 0 || strcmp(h.s, "0") == 0;
+    return header_is(&h, "") || header_is(&h, "0");
 }
 
 static bool is_version_13(const struct edge *e, struct lws *wsi)
@@ -60,7 +66,7 @@ static bool is_version_13(const struct edge *e, struct lws *wsi)
 
     (void)e;
     header_get(wsi, WSI_TOKEN_VERSION, &h);
-    return strcmp(h.s, "13") == 0;
+    return header_is(&h, "13");
 }
 
 static bool is_key(const struct edge *e, struct lws *wsi)
@@ -84,7 +90,7 @@ static bool is_known_protocol(const struct edge *e, struct lws *wsi)
     struct header h;
 
     header_get(wsi, WSI_TOKEN_PROTOCOL, &h);
-    if (h.n != 0 && strcmp(h.s, WIRE_SUBPROTOCOL) != 0)
+    if (!header_is(&h, "") && !header_is(&h, WIRE_SUBPROTOCOL))
         return false;
     return wire_allows(e->o.wire, upgrade_profile(wsi));
 }
@@ -96,7 +102,7 @@ static bool is_origin(const struct edge *e, struct lws *wsi)
     if (!has(wsi, WSI_TOKEN_ORIGIN))
         return true;
     header_get(wsi, WSI_TOKEN_ORIGIN, &h);
-    return h.n > 0 && origin_is_allowed(e->o.conf->chat_origins, slice_text(h.s));
+    return h.n > 0 && origin_is_allowed(e->o.conf->chat_origins, slice_of(h.s, (size_t)h.n));
 }
 
 static const struct check {
