@@ -47,7 +47,7 @@ static enum rc open_state(struct wire *w)
     AUTO(str_done) char *replay_path = NULL;
 
     if (!dir)
-        return replay_open(NULL, REPLAY_AT_STOP, clock_s(), &w->replay, &w->clean);
+        return replay_open(NULL, REPLAY_AT_STOP, w->options.started_s, &w->replay, &w->clean);
     if (asprintf(&replay_path, "%s/replay", dir) < 0 || asprintf(&w->stamps_path, "%s/stamps", dir) < 0)
         return RC_NO_MEMORY;
     TRY(replay_open(replay_path, REPLAY_AT_STOP, w->options.started_s, &w->replay, &w->clean));
