@@ -11,6 +11,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libjansson
 PACKAGES_SERVE=(nginx python3)
 PACKAGES_EXAMPLES=(curl jq openssl python3 python3-websockets python3-cryptography)
 PACKAGES_TEST=(clang-14 clang-format-14 libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout)
+PACKAGES_FUZZ=(clang-14 libclang-rt-14-dev libcmocka-dev)
 
 PACKAGES_POLICY=/usr/sbin/policy-rc.d
 

@@ -24,7 +24,7 @@ static struct {
     unsigned n;
     enum rc rc;
     bool has_ticket;
-    char kind[16], what[32], client[64], target[64], refusal[32];
+    char kind[16], what[32], client[AS_LOGIN_MAX + 1], target[AS_LOGIN_MAX + 1], refusal[32];
 } audited;
 
 static inline int64_t fake_clock(void)

@@ -236,7 +236,7 @@ static inline void server_tgs(struct slice bytes, struct answer *ret)
     server_seal_reply(&server_session, server.tgs_label, name, bytes, buf_cstr(&plain), ret);
 }
 
-static enum rc server_post(void *ctx, const char *url, struct slice body, struct answer *ret)
+static inline enum rc server_post(void *ctx, const char *url, struct slice body, struct answer *ret)
 {
     const char *path = strrchr(url, ':') + strlen(":1");
 
