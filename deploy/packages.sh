@@ -13,6 +13,9 @@ PACKAGES_EXAMPLES=(curl jq openssl python3 python3-websockets python3-cryptograp
 PACKAGES_TEST=(clang-14 clang-format-14 libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout)
 PACKAGES_FUZZ=(clang-14 libclang-rt-14-dev libcmocka-dev)
 
+PACKAGES_BENCH=(mosquitto nats-server nginx openssl)
+PACKAGES_SERVICES=(nginx mosquitto nats-server) # of these, those that bring a service of their own
+
 PACKAGES_POLICY=/usr/sbin/policy-rc.d
 
 package_is_here()
@@ -36,25 +39,32 @@ packages_policy_restore()
     [ ! -e "$PACKAGES_POLICY.before-kerb" ] || mv "$PACKAGES_POLICY.before-kerb" "$PACKAGES_POLICY"
 }
 
-# A freshly installed nginx must not take port 80: neither now (the policy) nor at the next boot (disabled). One that was
-# here before is left as it is.
+packages_disable()
+{
+    if [ -d /run/systemd/system ]; then
+        systemctl disable "$1.service"
+    else
+        update-rc.d "$1" disable
+    fi >/dev/null 2>&1
+}
+
+# A freshly installed nginx must not take port 80: neither now (the policy) nor at the next boot (disabled). Nor may any
+# other service run that we start ourselves. One that was here before is left as it is.
 packages_install()
 (
-    nginx_was_here=no
-    package_is_here nginx && nginx_was_here=yes
+    fresh=()
+    for name in "${PACKAGES_SERVICES[@]}"; do
+        package_is_here "$name" || fresh+=("$name")
+    done
     trap packages_policy_restore EXIT
     trap 'exit 130' INT TERM HUP
     packages_policy_set || exit
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q && apt-get install -q -y --no-install-recommends "$@"
     status=$?
-    if [ $nginx_was_here = no ] && package_is_here nginx; then
-        if [ -d /run/systemd/system ]; then
-            systemctl disable nginx.service
-        else
-            update-rc.d nginx disable
-        fi >/dev/null 2>&1
-    fi
+    for name in "${fresh[@]}"; do
+        ! package_is_here "$name" || packages_disable "$name"
+    done
     exit $status
 )
 

@@ -193,6 +193,8 @@ enum rc store_start(struct chat_store *base, void (*wake)(void *ctx), void *ctx)
     s->wake = wake;
     s->wake_ctx = ctx;
     s->has_thread = pthread_create(&s->thread, NULL, run, s) == 0;
+    if (s->has_thread)
+        (void)pthread_setname_np(s->thread, "store"); /* what top shows */
     return s->has_thread ? RC_OK : RC_IO;
 }
 

@@ -7,6 +7,11 @@
  * one object:
  *
  *   ask TYPE JSON    sends JSON on connection 0, waits for a frame of TYPE or an error; gives that frame
+ *   ask_on N TYPE JSON   the same on connection N
+ *   time_on N TYPE JSON  the same; gives how long it took and how large it was
+ *   share N          the last share that connection N, one of the first four, was given
+ *   each TYPE JSON   sends JSON on every connection, with its number in the place of '#', and waits until each has
+ *                    got a frame of TYPE
  *   quiet MS         waits until nothing has come for MS milliseconds
  *   hold MS          waits, answering pings
  *   blast OBJECT     posts messages and waits until all are delivered: struct blast, as JSON
@@ -29,15 +34,20 @@
 #define CONNECTIONS_MAX 20000
 #define COUNT_MAX       1000000
 #define NAME_MAX_LEN    64
+#define WATCHED_N       4     /* connections whose frames are opened always */
 #define PATIENCE_MS     20000 /* without any frame: the measurement has failed */
 
-static struct conn *conns;
+static struct conn *conns, *asked; /* asked: its frames are opened, and kept in answer */
 static size_t conns_n, greeted_n;
 static uint64_t frames_n, last_frame_us; /* messages in all */
-static struct buf answer;                /* the newest of connection 0, opened */
+static struct buf answer;                /* the newest of `asked`, opened */
+static const char *awaited;              /* what the answer has in it; NULL: nobody asks */
+static bool is_answered;
+static uint64_t answered_us;
 static struct spread spread;
+static char shares[WATCHED_N][NAME_MAX_LEN * 2];
 
-enum measurement { NONE, BLAST, ACKS };
+enum measurement { NONE, BLAST, ACKS, EACH };
 
 static struct {
     enum measurement is;
@@ -53,6 +63,11 @@ static struct {
     uint64_t *sent_us;
 } run;
 
+static bool has(struct slice text, const char *part)
+{
+    return memmem(text.p, text.n, part, strlen(part)) != NULL;
+}
+
 /* ---- what the dialects tell ---- */
 
 void load_greeted(struct conn *c)
@@ -67,46 +82,72 @@ void load_greeted(struct conn *c)
 
 bool load_wants_open(const struct conn *c)
 {
-    return c == conns || run.is == ACKS;
+    return c < conns + WATCHED_N || c == asked || run.is == ACKS || run.is == EACH;
 }
 
 static void on_delivery(struct conn *c, struct slice text, size_t payload_len)
 {
     run.delivered++;
+    if (run.delivered > run.sent * run.each)
+        die("something else was pushed while messages were counted");
     run.payload_len = payload_len;
     if (c->got < run.sent)
         spread_add(&spread, last_frame_us - run.sent_us[c->got]);
     c->got++;
-    if (c == conns && (text.n == 0 || memmem(text.p, text.n, run.text, strlen(run.text))))
+    if (c == conns && (text.n == 0 || has(text, run.text)))
         run.checked++;
 }
 
 /* Acks come in the order of the posts of their connection. */
 static void on_ack(struct conn *c, struct slice text)
 {
-    static const char ack[] = "\"type\":\"ack\"", error[] = "\"type\":\"error\"";
-
-    if (memmem(text.p, text.n, error, sizeof(error) - 1))
+    if (has(text, "\"type\":\"error\""))
         die("refused: %.*s", SLICE_FMT(text));
-    if (!memmem(text.p, text.n, ack, sizeof(ack) - 1))
+    if (!has(text, "\"type\":\"ack\""))
         return;
     spread_add(&spread, last_frame_us - run.sent_us[(size_t)(c - conns) * run.window + c->acked % run.window]);
     c->acked++;
     run.acked++;
 }
 
+/* of EACH: text is what the awaited frame has in it. */
+static void on_one_of_each(struct conn *c, struct slice text)
+{
+    if (c->acked || !has(text, run.text))
+        return;
+    c->acked = 1;
+    run.acked++;
+}
+
+static void keep_share(const struct conn *c, struct slice text)
+{
+    static const char before[] = "\"secret\":\"";
+    const char *at = memmem(text.p, text.n, before, sizeof(before) - 1);
+    const char *share = at ? at + sizeof(before) - 1 : NULL, *end = (const char *)text.p + text.n;
+    const char *quote = share ? memchr(share, '"', (size_t)(end - share)) : NULL;
+
+    if (quote && quote > share && (size_t)(quote - share) < sizeof(shares[0]))
+        (void)snprintf(shares[c - conns], sizeof(shares[0]), "%.*s", (int)(quote - share), share);
+}
+
 void load_got(struct conn *c, struct slice text, size_t payload_len)
 {
     last_frame_us = monotonic_us();
     frames_n++;
-    if (c == conns) {
+    if (c == asked && !is_answered) {
         buf_reset(&answer);
         CHECK(buf_add(&answer, text));
+        answered_us = last_frame_us;
+        is_answered = awaited && (has(text, awaited) || has(text, "\"type\":\"error\""));
     }
+    if (c < conns + WATCHED_N && run.is == NONE)
+        keep_share(c, text);
     if (run.is == BLAST)
         on_delivery(c, text, payload_len);
     else if (run.is == ACKS)
         on_ack(c, text);
+    else if (run.is == EACH)
+        on_one_of_each(c, text);
 }
 
 static void look_patient(void)
@@ -149,7 +190,7 @@ static void connect_all(int port, const char *path, bool is_serial)
     size_t cap = 0;
     ssize_t n;
 
-    conns = calloc(CONNECTIONS_MAX, sizeof(*conns));
+    conns = asked = calloc(CONNECTIONS_MAX, sizeof(*conns));
     if (!file || !conns)
         die("cannot open %s", path);
     uint64_t start = last_frame_us = monotonic_us();
@@ -173,30 +214,101 @@ static void connect_all(int port, const char *path, bool is_serial)
 
 /* ---- commands ---- */
 
+/* Sends the request on a connection and waits for the answer, a frame of the type or an error. Returns the time, in us.
+ */
+static uint64_t ask(size_t number, const char *type, const char *json)
+{
+    char type_member[NAME_MAX_LEN];
+
+    if (!type || !json || number >= conns_n)
+        die("a question without its words");
+    (void)snprintf(type_member, sizeof(type_member), "\"type\":\"%s\"", type);
+    awaited = type_member;
+    asked = &conns[number];
+    is_answered = false;
+    uint64_t start_us = last_frame_us = monotonic_us();
+    chat_send(asked, slice_text(json));
+    for (; !is_answered; look_patient())
+        link_pump(100);
+    uint64_t took_us = answered_us - start_us;
+    awaited = NULL;
+    is_answered = false;
+    asked = conns;
+    return took_us;
+}
+
+static size_t connection_arg(char **words)
+{
+    const char *number = strsep(words, " ");
+    return (size_t)number_arg(number ? number : "", 0, CONNECTIONS_MAX);
+}
+
 static void cmd_ask(char *words)
 {
     const char *type = strsep(&words, " ");
-    uint64_t end = monotonic_us() + (uint64_t)PATIENCE_MS * 1000;
 
-    if (!words)
-        die("ask TYPE JSON");
-    buf_reset(&answer);
-    chat_send(conns, slice_text(words));
-    while (monotonic_us() < end) {
-        AUTO(json_done) json_t *frame = NULL;
-        struct slice is;
-        link_pump(100);
-        if (answer.n && json_parse_object(buf_slice(&answer), JSON_DEPTH_CHAT, &frame) == RC_OK &&
-            json_get_text(frame, "type", &is) == RC_OK &&
-            (slice_eq(is, slice_text(type)) || slice_eq(is, slice_text("error")))) {
-            printf("%.*s\n", SLICE_FMT(answer));
-            return;
-        }
-    }
-    die("no answer of type %s", type);
+    (void)ask(0, type, words);
+    printf("%.*s\n", SLICE_FMT(answer));
 }
 
-static void cmd_wait(const char *words, bool until_quiet)
+static void cmd_ask_on(char *words)
+{
+    size_t number = connection_arg(&words);
+    const char *type = strsep(&words, " ");
+
+    (void)ask(number, type, words);
+    printf("%.*s\n", SLICE_FMT(answer));
+}
+
+static void cmd_time_on(char *words)
+{
+    size_t number = connection_arg(&words);
+    const char *type = strsep(&words, " ");
+
+    uint64_t us = ask(number, type, words);
+    printf("{\"us\": %lu, \"bytes\": %zu}\n", (unsigned long)us, answer.n);
+}
+
+static void cmd_share(char *words)
+{
+    size_t number = connection_arg(&words);
+
+    if (number >= WATCHED_N)
+        die("the shares of this connection are not kept");
+    printf("{\"share\": \"%s\"}\n", shares[number]);
+}
+
+static void send_numbered(struct conn *c, const char *json)
+{
+    AUTO(buf_done) struct buf text = {0};
+
+    for (; *json; json++)
+        CHECK(*json == '#' ? buf_printf(&text, "%zu", (size_t)(c - conns)) : buf_byte(&text, (uint8_t)*json));
+    chat_send(c, buf_slice(&text));
+}
+
+static void cmd_each(char *words)
+{
+    char type_member[NAME_MAX_LEN];
+
+    (void)snprintf(type_member, sizeof(type_member), "\"type\":\"%s\"", strsep(&words, " "));
+    if (!words)
+        die("each TYPE JSON");
+    memset(&run, 0, sizeof(run));
+    run.text = type_member;
+    run.is = EACH;
+    last_frame_us = monotonic_us();
+    for (size_t i = 0; i < conns_n; i++) {
+        conns[i].acked = 0;
+        send_numbered(&conns[i], words);
+    }
+    for (; run.acked < conns_n; look_patient())
+        link_pump(100);
+    run.is = NONE;
+    printf("{\"answers\": %lu}\n", (unsigned long)run.acked);
+}
+
+static void wait(const char *words, bool until_quiet)
 {
     uint64_t us = (uint64_t)number_arg(words, 0, 600000) * 1000, start = monotonic_us(), before = frames_n;
 
@@ -291,7 +403,7 @@ static int wait_ms(uint64_t start_us)
     return due > now ? (int)((due - now + 999) / 1000) : 0;
 }
 
-static void cmd_blast(const char *words)
+static void cmd_blast(char *words)
 {
     run_begin(BLAST, words);
     uint64_t start_us = last_frame_us;
@@ -319,7 +431,7 @@ static void post_with_cid(struct conn *c, uint64_t start_us)
     c->dialect->post(c, &p);
 }
 
-static void cmd_acks(const char *words)
+static void cmd_acks(char *words)
 {
     run_begin(ACKS, words);
     uint64_t start_us = last_frame_us;
@@ -333,26 +445,41 @@ static void cmd_acks(const char *words)
     run_end(start_us);
 }
 
-static bool obey(char *line)
+static void cmd_quiet(char *words)
 {
-    char *words = line;
-    const char *command = strsep(&words, " ");
+    wait(words, true);
+}
 
-    if (strcmp(command, "quit") == 0)
-        return false;
-    if (!words)
-        die("a command without its words");
-    if (strcmp(command, "ask") == 0)
-        cmd_ask(words);
-    else if (strcmp(command, "quiet") == 0 || strcmp(command, "hold") == 0)
-        cmd_wait(words, command[0] == 'q');
-    else if (strcmp(command, "blast") == 0)
-        cmd_blast(words);
-    else if (strcmp(command, "acks") == 0)
-        cmd_acks(words);
-    else
-        die("unknown command");
-    return true;
+static void cmd_hold(char *words)
+{
+    wait(words, false);
+}
+
+static void obey(char *line)
+{
+    static const struct {
+        const char *name;
+        void (*run)(char *words);
+    } commands[] = {
+        {"ask",     cmd_ask    },
+        {"ask_on",  cmd_ask_on },
+        {"time_on", cmd_time_on},
+        {"share",   cmd_share  },
+        {"each",    cmd_each   },
+        {"quiet",   cmd_quiet  },
+        {"hold",    cmd_hold   },
+        {"blast",   cmd_blast  },
+        {"acks",    cmd_acks   },
+    };
+    char *words = line;
+    const char *name = strsep(&words, " ");
+
+    for (size_t i = 0; words && i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0) {
+            commands[i].run(words);
+            return;
+        }
+    die("no command '%s', or one without its words", name);
 }
 
 /* The next line of standard input while the connections are served; NULL at its end. Its memory is used again. */
@@ -401,7 +528,7 @@ int main(int argc, char **argv)
     link_setup(with_tls);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     connect_all((int)number_arg(argv[1], 1, 65535), argv[2], is_serial);
-    for (char *line = next_command(); line && obey(line); line = next_command())
-        continue;
+    for (char *line = next_command(); line; line = next_command())
+        obey(line);
     return 0;
 }

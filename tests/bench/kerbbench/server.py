@@ -11,19 +11,40 @@ BUILD = os.path.join(ROOT, "build/bench")
 START_S, STOP_S = 30, 30
 
 
+def read(path):
+    with open(path, encoding="ascii") as f:
+        return f.read()
+
+
+def tasks(pid):
+    return os.listdir(f"/proc/{pid}/task")
+
+
+def family(pid):
+    children = [int(c) for task in tasks(pid) for c in read(f"/proc/{pid}/task/{task}/children").split()]
+    return [pid, *(p for c in children for p in family(c))]
+
+
+def thread_us(pid, task):
+    return int(read(f"/proc/{pid}/task/{task}/schedstat").split()[0]) / 1000
+
+
 def tool(name):
     return os.path.join(BUILD, "bench", name)
 
 
 class Server:
-    """A program that is measured. Its standard error goes to a file, as a service manager would have it."""
+    """A program that is measured. Its standard error goes to a file, as a service manager would have it.
 
-    def __init__(self, argv, log, prints_port=False):
+    port: known before; else it is printed by the program, or stands in its log.
+    """
+
+    def __init__(self, argv, log, prints_port=False, port=None):
         self.log_path = log
         self.log = open(log, "wb")
         self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=self.log,
                                       stdout=subprocess.PIPE if prints_port else subprocess.DEVNULL)
-        self.port = int(self.popen.stdout.readline().split()[1]) if prints_port else self.port_in_log()
+        self.port = port or (int(self.popen.stdout.readline().split()[1]) if prints_port else self.port_in_log())
 
     def port_in_log(self):
         end = time.monotonic() + START_S
@@ -39,16 +60,16 @@ class Server:
         return self.popen.poll() is None
 
     def cpu_us(self):
-        """CPU time of all its threads so far."""
-        total, tasks = 0, f"/proc/{self.popen.pid}/task"
-        for task in os.listdir(tasks):
-            with open(f"{tasks}/{task}/schedstat", encoding="ascii") as f:
-                total += int(f.read().split()[0])
-        return total / 1000
+        """CPU time so far, of all threads and of its children."""
+        return sum(thread_us(pid, task) for pid in family(self.popen.pid) for task in tasks(pid))
+
+    def thread_cpu_us(self, name):
+        """That of the threads of this name."""
+        pid = self.popen.pid
+        return sum(thread_us(pid, task) for task in tasks(pid) if read(f"/proc/{pid}/task/{task}/comm").strip() == name)
 
     def rss_kib(self):
-        with open(f"/proc/{self.popen.pid}/status", encoding="ascii") as f:
-            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+        return int(re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{self.popen.pid}/status")).group(1))
 
     def stop(self):
         if self.is_alive():
