@@ -42,6 +42,7 @@ struct kerb_chat {
     struct cache_entry ticket; /* for its login */
     struct chat_session session;
     struct chat_keeper *keeper;
+    struct chat_presence presence;
     STAILQ_HEAD(, letter) inbox;
     size_t inbox_n;
     bool is_ready; /* the server's handshake has come */
@@ -355,8 +356,12 @@ static void deliver(struct kerb_chat *c, json_t *j)
         take_restart(c, j);
     } else if (strcmp(type, "reauth_required") == 0) {
         reauth(c, j);
+    } else if (c->o.presence && strcmp(type, "presence") == 0 && !presence_follows(c, &c->presence, j)) {
+        return;
     } else if (strcmp(type, "handshake") == 0) {
         keeper_login(c, c->keeper);
+        if (c->o.presence)
+            presence_login(c, &c->presence);
         if (c->was_ready)
             chat_tell(c, KERB_CHAT_BACK, "");
         c->was_ready = true;

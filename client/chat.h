@@ -31,6 +31,24 @@ MUST enum rc chat_open(struct kerb *k, const struct kerb_chat_options *options, 
 /* A record that is sent ("->") or has come ("<-"): json - what lies in it; record_n - bytes of it, sealed. */
 void chat_trace_record(const struct kerb *k, const char *arrow, struct slice json, size_t record_n);
 
+/* --- chat_presence.c --- */
+
+struct chat_presence {
+    bool has_state; /* false: the whole was asked for */
+    int64_t state;
+};
+
+enum presence_use {
+    PRESENCE_TAKE, /* it is whole, or follows on what came before */
+    PRESENCE_DROP, /* the whole of it is on its way */
+    PRESENCE_ASK,  /* something is missing: the whole must be asked for */
+};
+
+void presence_login(struct kerb_chat *c, struct chat_presence *p);
+enum presence_use presence_read(struct chat_presence *p, const json_t *message);
+/* A `presence` of the server, asked for anew where need be: false when it must not be handed out. */
+bool presence_follows(struct kerb_chat *c, struct chat_presence *p, const json_t *message);
+
 /* --- chat_vault.c --- */
 
 struct chat_keeper; /* shares on their way to the vault */

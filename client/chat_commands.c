@@ -20,10 +20,10 @@ static json_t *ask(struct ui *ui, json_t *request)
 
 void ui_refresh(struct ui *ui)
 {
-    AUTO(json_done) json_t *reply = ask(ui, json_pack("{s:s}", "type", "online"));
+    AUTO(json_done) json_t *reply = ask(ui, json_pack("{s:s, s:b}", "type", "subscribe", "presence", true));
 
     if (reply)
-        ui_take_online(ui, reply);
+        ui_take_presence(ui, reply);
 }
 
 /* A room that the person named, or the one he is in. NULL after a sentence. */
@@ -46,6 +46,22 @@ static const json_t *which(struct ui *ui, char **words, int n)
     return room;
 }
 
+static enum rc read_here(const struct ui *ui, const json_t *room, struct buf *ret)
+{
+    if (!ui->online)
+        return RC_OK;
+    TRY(buf_text(ret, "; online: "));
+    return talk_names(json_object_get(room, "users"), ui->online, ret);
+}
+
+static void tell_room(struct ui *ui, const char *id, const json_t *room)
+{
+    AUTO(buf_done) struct buf name = {0}, state = {0}, here = {0};
+
+    if (talk_state(room, &state) == RC_OK && buf_cstr(&state) && read_here(ui, room, &here) == RC_OK && buf_cstr(&here))
+        ui_say(ui, NOTE, "%s: %s%s", show(slice_text(id), &name), (char *)state.p, (char *)here.p);
+}
+
 void ui_rooms(struct ui *ui, char **words, int n)
 {
     const char *id;
@@ -53,12 +69,8 @@ void ui_rooms(struct ui *ui, char **words, int n)
 
     (void)words, (void)n;
     ui_refresh(ui);
-    json_object_foreach (ui->rooms, id, room) {
-        AUTO(buf_done) struct buf name = {0}, state = {0}, here = {0};
-        if (talk_state(room, &state) == RC_OK && buf_cstr(&state) &&
-            talk_names(json_object_get(room, "users"), ui->online, &here) == RC_OK && buf_cstr(&here))
-            ui_say(ui, NOTE, "%s: %s; online: %s", show(slice_text(id), &name), (char *)state.p, (char *)here.p);
-    }
+    json_object_foreach (ui->rooms, id, room)
+        tell_room(ui, id, room);
     if (json_object_size(ui->rooms) == 0)
         ui_say(ui, NOTE, "you are in no room; /new makes one");
 }
@@ -71,11 +83,8 @@ static void do_who(struct ui *ui, char **words, int n)
     if (n > 1 && !room)
         return;
     ui_refresh(ui);
-    if (talk_names(ui->online, NULL, &names) != RC_OK || !buf_cstr(&names))
-        return;
-    ui_say(ui, NOTE, "online: %s", (char *)names.p);
+    ui_tell_online(ui);
     room = ui->room.n ? ui_room_of(ui, &ui->room) : NULL;
-    buf_reset(&names);
     if (room && talk_names(json_object_get(room, "users"), NULL, &names) == RC_OK && buf_cstr(&names))
         ui_say(ui, NOTE, "members of %s: %s", show(talk_text(room, "room"), &shown), (char *)names.p);
 }

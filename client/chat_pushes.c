@@ -133,17 +133,12 @@ static void on_error(struct ui *ui, const json_t *j)
     ui_say(ui, BAD, "%s", show(talk_text(j, "error"), &text));
 }
 
-static void on_online(struct ui *ui, const json_t *j)
-{
-    ui_take_online(ui, j);
-}
-
 static const struct {
     const char *type;
     void (*take)(struct ui *ui, const json_t *j);
 } pushes[] = {
     {"handshake",     on_handshake    },
-    {"online",        on_online       },
+    {"presence",      ui_take_presence},
     {"new_message",   on_new_message  },
     {"new_room",      ui_on_new_room  },
     {"get_secret",    on_get_secret   },

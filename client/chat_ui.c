@@ -73,7 +73,7 @@ static void greet(struct ui *ui)
 
 static int run(struct ui *ui, const char *room)
 {
-    const struct kerb_chat_options o = {.message = ui_on_message, .event = ui_on_event, .ctx = ui};
+    const struct kerb_chat_options o = {.presence = true, .message = ui_on_message, .event = ui_on_event, .ctx = ui};
     char *words[2] = {(char *)(uintptr_t) "/open", (char *)(uintptr_t)room};
 
     int status = cmd_end(ui->cmd, kerb_chat_open(ui->cmd->k, &o, &ui->chat));
@@ -81,7 +81,6 @@ static int run(struct ui *ui, const char *room)
         return status;
     ui_set_prompt(ui);
     greet(ui);
-    ui_refresh(ui);
     if (room)
         ui_open(ui, words, 2);
     else

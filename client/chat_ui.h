@@ -21,8 +21,9 @@ struct ui {
     struct kerb_chat *chat;
     struct line *line;
     bool has_colours, is_over;
-    json_t *rooms;        /* id -> room object */
-    json_t *online;       /* names */
+    json_t *rooms;  /* id -> room object */
+    json_t *online; /* names; NULL: only their number is told */
+    int64_t online_n;
     struct name room;     /* where one is; n 0: nowhere */
     struct name waiting;  /* asked to be opened */
     struct name last_ask; /* room of the last request for one's share */
@@ -42,9 +43,13 @@ void ui_know(struct ui *ui, json_t *room);
 const json_t *ui_room_of(const struct ui *ui, const struct name *id); /* NULL: not known */
 const json_t *ui_find_room(const struct ui *ui, const char *word);    /* by id, else by name */
 bool ui_is_open(const json_t *room);
-void ui_tell_present(struct ui *ui); /* who of the room one is in is here, when it has changed */
-void ui_take_online(struct ui *ui, const json_t *j);
 void ui_enter(struct ui *ui, const json_t *j); /* a room's messages have come */
+
+/* --- chat_people.c --- */
+
+void ui_tell_present(struct ui *ui); /* who of the room one is in is here, when it has changed */
+void ui_tell_online(struct ui *ui);  /* who is, or how many are */
+void ui_take_presence(struct ui *ui, const json_t *j);
 
 /* --- chat_pushes.c --- */
 

@@ -114,41 +114,6 @@ bool ui_is_open(const json_t *room)
     return talk_int(room, "threshold") == 0 || json_is_true(json_object_get(room, "opened"));
 }
 
-/* Who of the room one is in is here, told when it has changed. */
-void ui_tell_present(struct ui *ui)
-{
-    AUTO(buf_done) struct buf names = {0};
-    const json_t *room = ui->room.n ? ui_room_of(ui, &ui->room) : NULL;
-
-    if (!room || talk_names(json_object_get(room, "users"), ui->online, &names) != RC_OK || !buf_cstr(&names) ||
-        slice_eq(buf_slice(&names), buf_slice(&ui->present)))
-        return;
-    buf_done(&ui->present);
-    ui->present = buf_take(&names);
-    ui_say(ui, NOTE, "online here: %s", buf_cstr(&ui->present));
-}
-
-void ui_take_online(struct ui *ui, const json_t *j)
-{
-    static const char *const lists[] = {"rooms", "rooms_waiting"};
-    json_t *online = json_object_get(j, "users_online");
-
-    json_decref(ui->online);
-    ui->online = json_incref(online);
-    (void)json_object_clear(ui->rooms);
-    for (size_t l = 0; l < ARRAY_LEN(lists); l++)
-        for (size_t i = 0; i < json_array_size(json_object_get(j, lists[l])); i++)
-            ui_know(ui, json_array_get(json_object_get(j, lists[l]), i));
-    if (ui->room.n && !ui_room_of(ui, &ui->room)) {
-        AUTO(buf_done) struct buf shown = {0};
-        ui_say(ui, NOTE, "you are no longer in %s", show(name_slice(&ui->room), &shown));
-        ui->room.n = 0;
-        ui->room.s[0] = 0;
-        ui_set_prompt(ui);
-    }
-    ui_tell_present(ui);
-}
-
 /* --- entering a room --- */
 
 void ui_enter(struct ui *ui, const json_t *j)

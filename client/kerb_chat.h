@@ -30,6 +30,8 @@ struct kerb_chat_options {
     const char *service; /* NULL: "chat" */
     const char *device;  /* a word for the server's log; NULL: "kerb" */
     bool stay_lost;      /* do not come back: for a program that asks something and ends */
+    bool presence;       /* subscribe to who is online, after each login: messages of type "presence" follow; one that
+                            does not fit what came before is not handed out but asked for anew, as a whole */
     /* Each message of the server, replies too (they have the "id" of their request). json: good during the call. */
     void (*message)(void *ctx, const char *type, const char *json);
     void (*event)(void *ctx, enum kerb_chat_event event, const char *text);
