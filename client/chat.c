@@ -633,11 +633,10 @@ static enum rc call_once(struct kerb_chat *c, const json_t *request, int64_t end
 /* How long the server wants us to wait before we ask again; 0: it has answered. */
 static int64_t wait_of(const json_t *reply)
 {
-    struct slice code;
+    const char *type = json_string_value(json_object_get(reply, "type"));
     int64_t ms = 0;
 
-    if (json_get_text(reply, "code", &code) != RC_OK || !slice_eq(code, slice_text("rate_limited")) ||
-        json_get_int(reply, "retry_after_ms", &ms) != RC_OK)
+    if (!type || strcmp(type, "error") != 0 || json_get_int(reply, "retry_after_ms", &ms) != RC_OK)
         return 0;
     return ms > 0 ? ms : 0;
 }

@@ -188,11 +188,27 @@ static void count_error(struct chat *chat, struct chat_conn *conn)
     *oldest = chat->now_ms;
 }
 
+/* No fault of the client's: it is not counted. */
+static void say_later(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
+                      enum chat_code code, int64_t wait_ms)
+{
+    struct chat_push *push = push_new(chat, PUSH_ERROR);
+    push->request = cmd;
+    push->label = arena_copy(&chat->arena, label_for(conn, label));
+    push->code = code;
+    push->retry_after_ms = conn->extensions ? (uint32_t)wait_ms : 0;
+    act_send(chat, conn, push);
+}
+
 void say_error(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
                enum chat_code code, struct slice detail)
 {
     if (!conn || conn->closing)
         return;
+    if (code == CODE_UNAVAILABLE) {
+        say_later(chat, conn, cmd, label, conn->extensions ? code : CODE_INTERNAL, CHAT_STORE_AGAIN_MS);
+        return;
+    }
     struct chat_push *push = push_new(chat, PUSH_ERROR);
     push->request = cmd;
     push->label = arena_copy(&chat->arena, label_for(conn, label));
@@ -205,14 +221,13 @@ void say_error(struct chat *chat, struct chat_conn *conn, enum chat_command cmd,
 void say_rate_limited(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
                       int64_t wait_ms)
 {
-    if (!conn || conn->closing)
-        return;
-    struct chat_push *push = push_new(chat, PUSH_ERROR);
-    push->request = cmd;
-    push->label = arena_copy(&chat->arena, label_for(conn, label));
-    push->code = CODE_RATE_LIMITED;
-    push->retry_after_ms = conn->extensions ? (uint32_t)wait_ms : 0;
-    act_send(chat, conn, push);
+    if (conn && !conn->closing)
+        say_later(chat, conn, cmd, label, CODE_RATE_LIMITED, wait_ms);
+}
+
+enum chat_code code_of_failure(enum rc rc)
+{
+    return rc == RC_DB ? CODE_UNAVAILABLE : CODE_INTERNAL;
 }
 
 void say_ack(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,

@@ -23,6 +23,7 @@
 #define CHAT_HISTORY_BYTES      524288
 #define CHAT_WAITING_MAX        10000 /* messages of a room that wait to be numbered */
 #define CHAT_ASK_AGAIN_MS       100   /* for whom there is no room, or whose message is under way already */
+#define CHAT_STORE_AGAIN_MS     1000  /* for whom the store failed */
 #define CHAT_SEALED_MEMBERS     255   /* share numbers are a byte: PROTOCOL.md 5.4 */
 #define CHAT_ONLINE_PAUSE_MS    1000  /* least time between two unasked `online` of a connection ... */
 #define CHAT_ONLINE_PER_CONN_MS 2     /* ... and as many ms per connection there is, when that is more (N/500 s) */

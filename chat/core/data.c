@@ -28,8 +28,8 @@ void done_save_data(struct chat *chat, struct chat_job *job)
     if (job->rc == RC_OK)
         say_ack(chat, conn, CMD_SAVE_DATA, buf_slice(&job->label), NULL);
     else
-        say_error(chat, conn, CMD_SAVE_DATA, buf_slice(&job->label), job->rc == RC_LIMIT ? CODE_LIMIT : CODE_INTERNAL,
-                  slice_of(NULL, 0));
+        say_error(chat, conn, CMD_SAVE_DATA, buf_slice(&job->label),
+                  job->rc == RC_LIMIT ? CODE_LIMIT : code_of_failure(job->rc), slice_of(NULL, 0));
 }
 
 void cmd_get_data(const struct call *c)
@@ -44,7 +44,7 @@ void done_load_data(struct chat *chat, struct chat_job *job)
     if (!conn)
         return;
     if (job->rc != RC_OK) {
-        say_error(chat, conn, CMD_GET_DATA, buf_slice(&job->label), CODE_INTERNAL, slice_of(NULL, 0));
+        say_error(chat, conn, CMD_GET_DATA, buf_slice(&job->label), code_of_failure(job->rc), slice_of(NULL, 0));
         return;
     }
     struct chat_push *push = push_new(chat, PUSH_DATA);

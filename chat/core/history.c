@@ -103,7 +103,7 @@ static enum chat_code history_refusal(const struct chat_room *room, const struct
     if (!room || room->state != ROOM_LIVE)
         return CODE_NOT_FOUND;
     if (job->rc != RC_OK)
-        return CODE_INTERNAL;
+        return code_of_failure(job->rc);
     return room->open && room->opening == job->opening ? CODE_COUNT : CODE_ROOM_CLOSED;
 }
 

@@ -114,10 +114,13 @@ struct chat_job *job_new(enum chat_job_kind kind); /* never NULL */
 
 /*
  * Replies. A label is echoed, and an `ack` sent, only where the connection asked for extensions.
- * say_error counts towards CHAT_ERRORS_MAX. conn may be NULL (gone meanwhile): nothing is said then.
+ * say_error counts towards CHAT_ERRORS_MAX, unless it is `unavailable`. conn may be NULL (gone meanwhile): nothing is
+ * said then.
  */
 void say_error(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
                enum chat_code code, struct slice detail);
+/* Of a job that came back with neither success nor a reason of its own. */
+enum chat_code code_of_failure(enum rc rc);
 void say_ack(struct chat *chat, struct chat_conn *conn, enum chat_command cmd, struct slice label,
              const struct chat_room *room);
 

@@ -29,22 +29,30 @@ struct chat_message_row *chat_row_revised(struct chat_message_row *row, uint64_t
     return row->revised;
 }
 
-void chat_job_free(struct chat_job *job)
+void chat_job_clear(struct chat_job *job)
 {
-    if (!job)
-        return;
-    for (size_t i = 0; i < job->members_n; i++)
-        buf_done(&job->members[i].share);
     for (size_t i = 0; i < job->rows_n; i++)
         chat_row_done(&job->rows[i]);
     for (size_t i = 0; i < job->pairs_n; i++) {
         buf_done(&job->pairs[i].key);
         buf_done(&job->pairs[i].value);
     }
-    free(job->members);
     free(job->rows);
-    free(job->seqs);
     free(job->pairs);
+    job->rows = NULL;
+    job->pairs = NULL;
+    job->rows_n = job->pairs_n = 0;
+}
+
+void chat_job_free(struct chat_job *job)
+{
+    if (!job)
+        return;
+    for (size_t i = 0; i < job->members_n; i++)
+        buf_done(&job->members[i].share);
+    free(job->members);
+    free(job->seqs);
+    chat_job_clear(job);
     chat_row_done(&job->message);
     buf_done(&job->cid);
     buf_done(&job->key);

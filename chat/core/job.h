@@ -127,6 +127,7 @@ struct chat_job {
 STAILQ_HEAD(chat_job_list, chat_job);
 
 struct chat_job *chat_job_new(enum chat_job_kind kind); /* NULL: out of memory */
+void chat_job_clear(struct chat_job *job);              /* of rows and pairs */
 void chat_job_free(struct chat_job *job);               /* wipes; accepts NULL */
 
 /* An empty row that this one revises, with its target set; NULL: out of memory. */

@@ -45,7 +45,7 @@ void done_mark_read(struct chat *chat, struct chat_job *job)
     struct chat_conn *asker = conn_by_serial(chat, job->conn);
 
     if (!m || job->rc != RC_OK) {
-        say_error(chat, asker, CMD_MARK_READ, buf_slice(&job->label), m ? CODE_INTERNAL : CODE_NOT_FOUND,
+        say_error(chat, asker, CMD_MARK_READ, buf_slice(&job->label), m ? code_of_failure(job->rc) : CODE_NOT_FOUND,
                   slice_of(NULL, 0));
         return;
     }

@@ -216,7 +216,7 @@ void done_add_message(struct chat *chat, struct chat_job *job)
     else if (job->rc == RC_EXISTS)
         say_again(chat, room, job);
     else if (job->rc != RC_LIMIT || !room)
-        number_refuse(chat, job, room ? CODE_INTERNAL : CODE_NOT_FOUND);
+        number_refuse(chat, job, room ? code_of_failure(job->rc) : CODE_NOT_FOUND);
     if (room)
         number_settle(chat, room, job);
 }
@@ -231,5 +231,5 @@ void done_find_message(struct chat *chat, struct chat_job *job)
     else if (job->rc == RC_OK)
         say_again(chat, room, job);
     else
-        number_refuse(chat, job, job->rc == RC_NOT_FOUND ? CODE_ROOM_CLOSED : CODE_INTERNAL);
+        number_refuse(chat, job, job->rc == RC_NOT_FOUND ? CODE_ROOM_CLOSED : code_of_failure(job->rc));
 }

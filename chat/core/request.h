@@ -65,6 +65,7 @@ enum chat_command {
     X(SHARE_INVALID, "share_invalid", "this is not your share of the room's secret")                 \
     X(BAD_THRESHOLD, "bad_threshold", "the threshold must lie between 0 and the number of members")  \
     X(LIMIT, "limit", "a limit of this server is reached")                                           \
+    X(UNAVAILABLE, "unavailable", "the server cannot store anything now; nothing was stored")        \
     X(INTERNAL, "internal", "the server could not do this; nothing was stored")
 
 enum chat_code {

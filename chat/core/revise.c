@@ -61,7 +61,7 @@ static enum chat_code refusal(const struct chat *chat, const struct chat_room *r
     if (!room || room->state != ROOM_LIVE || !user || !room_member(room, user))
         return CODE_NOT_FOUND;
     if (job->rc != RC_OK)
-        return CODE_INTERNAL;
+        return code_of_failure(job->rc);
     if (!room->open || room->opening != job->opening)
         return CODE_ROOM_CLOSED;
     bool is_there = job->rows_n && job->rows[0].time_s >= room_expired_s(chat, room);
@@ -145,7 +145,7 @@ void done_revise(struct chat *chat, struct chat_job *job)
     else if (!room)
         number_refuse(chat, job, CODE_NOT_FOUND);
     else if (job->rc != RC_LIMIT)
-        number_refuse(chat, job, job->rc == RC_NOT_FOUND ? CODE_NO_MESSAGE : CODE_INTERNAL);
+        number_refuse(chat, job, job->rc == RC_NOT_FOUND ? CODE_NO_MESSAGE : code_of_failure(job->rc));
     if (room)
         number_settle(chat, room, job);
 }

@@ -358,8 +358,8 @@ void done_add_room(struct chat *chat, struct chat_job *job)
     struct chat_member *m;
 
     if (job->rc != RC_OK) {
-        say_error(chat, asker, CMD_NEW_ROOM, buf_slice(&job->label), job->rc == RC_EXISTS ? CODE_EXISTS : CODE_INTERNAL,
-                  slice_of(NULL, 0));
+        say_error(chat, asker, CMD_NEW_ROOM, buf_slice(&job->label),
+                  job->rc == RC_EXISTS ? CODE_EXISTS : code_of_failure(job->rc), slice_of(NULL, 0));
         room_remove(chat, room);
         return;
     }
@@ -435,7 +435,7 @@ void cmd_delete_chat(const struct call *c)
 
 static void say_delete_failed(struct chat *chat, const struct chat_job *job)
 {
-    say_error(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), CODE_INTERNAL,
+    say_error(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), code_of_failure(job->rc),
               slice_of(NULL, 0));
 }
 

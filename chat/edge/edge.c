@@ -84,6 +84,9 @@ static void measure(struct edge *e)
     metric_set(GAUGE_replay_entries, (int64_t)wire_replay_entries(e->o.wire));
     metric_set(GAUGE_key_age_seconds, key_age_s(e));
     metric_set(GAUGE_store_jobs, (int64_t)e->jobs_n);
+    metric_set(GAUGE_store_failing, edge_store_health(e) != RC_OK);
+    metric_set(GAUGE_store_log_bytes, (int64_t)e->o.store->ops->log_bytes(e->o.store));
+    metric_set(GAUGE_reading_paused, e->is_reading_paused);
     metric_set(GAUGE_feed_lag_seconds, e->feed ? feed_down_ms(e->feed) / 1000 : 0);
 }
 

@@ -31,10 +31,17 @@ static bool path_is(const char *path, const char *want)
     return strncmp(path, want, n) == 0 && (path[n] == 0 || (path[n] == '/' && path[n + 1] == 0));
 }
 
+/* It fails, or has given nothing back for long. */
+enum rc edge_store_health(const struct edge *e)
+{
+    TRY(e->o.store->ops->health(e->o.store));
+    return e->jobs_n > 0 && clock_monotonic_ms() - e->store_moved_ms > STORE_STALL_MS ? RC_DB : RC_OK;
+}
+
 /* The store works, and there is a key that tickets may be sealed with. */
 static enum rc readiness(struct edge *e)
 {
-    TRY(e->o.store->ops->health(e->o.store));
+    TRY(edge_store_health(e));
     TRY(ops_ready(e->o.ops));
     TRY(feed_ready(e->feed));
     const struct keytab *keys = keytab_hold(e->o.keytab);
@@ -51,12 +58,14 @@ static int answer_ready(struct edge *e, struct lws *wsi)
     struct log_line line;
 
     enum rc rc = readiness(e);
-    if (rc == RC_OK)
-        return http_answer(wsi, &ready, "{\"status\":\"ready\"}");
-    log_begin(&line, LOG_WARN, "not_ready");
-    log_rc(&line, rc);
-    log_end(&line);
-    return http_answer(wsi, &not_ready, "{\"status\":\"not ready\"}");
+    if (rc != e->told_ready) { /* not each time that somebody asks */
+        log_begin(&line, rc == RC_OK ? LOG_INFO : LOG_WARN, rc == RC_OK ? "ready" : "not_ready");
+        log_rc(&line, rc);
+        log_end(&line);
+    }
+    e->told_ready = rc;
+    return rc == RC_OK ? http_answer(wsi, &ready, "{\"status\":\"ready\"}")
+                       : http_answer(wsi, &not_ready, "{\"status\":\"not ready\"}");
 }
 
 int http_get(struct edge *e, struct lws *wsi, const char *path)

@@ -27,7 +27,10 @@
 #define WRITE_CHUNK       65536 /* bytes gathered into one write */
 #define RX_PIECE          4096  /* bytes of a message that libwebsockets holds per connection */
 #define CLOSE_WAIT_MS     5000  /* from our close frame to the end of the socket */
-#define DRAIN_WAIT_MS     5000  /* at a stop: for the store, and then for the clients */
+#define DRAIN_STORE_MS    4000  /* at a stop: for the store to do what it has, */
+#define DRAIN_REFUSE_MS   1000  /* or else to give it back, */
+#define DRAIN_CLOSE_MS    3000  /* and then for the clients */
+#define STORE_STALL_MS    10000 /* without a word of the store, and it counts as ill */
 #define JOBS_MAX          4000  /* jobs at the store; more, and clients are not read until half are done */
 #define LINES_PER_S       50    /* log lines a second of a kind that strangers can cause */
 #define POOL_MAX          4096  /* buffers that are kept between two turns ... */
@@ -95,7 +98,7 @@ struct session {
 
 TAILQ_HEAD(session_list, session);
 
-enum drain { DRAIN_NONE, DRAIN_JOBS, DRAIN_SESSIONS, DRAIN_OVER };
+enum drain { DRAIN_NONE, DRAIN_STORE, DRAIN_REFUSE, DRAIN_CLOSE, DRAIN_OVER };
 
 struct edge {
     struct edge_options o;
@@ -117,6 +120,8 @@ struct edge {
     struct lws_vhost *vhost;
     size_t sockets_n, sessions_n, jobs_n;
     bool is_reading_paused;
+    int64_t store_moved_ms; /* when there were none, or it gave some back; monotonic */
+    enum rc told_ready;     /* the last word of readyz */
 
     struct session_list life[LIFE_COUNT], dirty, choked; /* choked: longest first */
     STAILQ_HEAD(, session) departing;
@@ -144,7 +149,8 @@ struct http_head {
 };
 int http_answer(struct lws *wsi, const struct http_head *head, const char *body);
 int http_get(struct edge *e, struct lws *wsi, const char *path); /* a request that asks for no upgrade */
-void http_refuse_socket(int fd);                                 /* before libwebsockets knows it */
+MUST enum rc edge_store_health(const struct edge *e);
+void http_refuse_socket(int fd); /* before libwebsockets knows it */
 
 /* upgrade.c: may this request become a websocket? 0: yes; else it was answered. */
 int upgrade_check(struct edge *e, struct lws *wsi);

@@ -47,7 +47,8 @@ static void carry_out(struct edge *e, const struct chat_action *a)
         session_close(a->conns[0]->edge, a->close_code);
         break;
     case ACT_JOB:
-        e->jobs_n++;
+        if (e->jobs_n++ == 0)
+            e->store_moved_ms = clock_monotonic_ms();
         e->is_reading_paused = e->is_reading_paused || e->jobs_n > JOBS_MAX;
         news_job_made(e, a->job->kind);
         e->o.store->ops->put(e->o.store, a->job);
@@ -105,6 +106,7 @@ void edge_take_jobs(struct edge *e)
     struct chat_job *job;
 
     e->o.store->ops->take(e->o.store, &done);
+    e->store_moved_ms = clock_monotonic_ms();
     while ((job = STAILQ_FIRST(&done))) {
         STAILQ_REMOVE_HEAD(&done, link);
         struct chat_event ev = {.kind = CHAT_DONE, .job = job};

@@ -148,17 +148,19 @@ static enum rc store_restore(struct chat_store *base, struct chat *into)
     }
 }
 
-static void store_stop(struct chat_store *base)
+static enum rc store_stop(struct chat_store *base)
 {
     struct sqlite_store *s = (struct sqlite_store *)base;
     struct chat_job *job;
 
     if (s == NULL)
-        return;
-    store_end_thread(s);
+        return RC_OK;
+    TRY(store_end_thread(s));
+    s->is_hurried = true;
     if (s->note)
         store_lineage_end(s, s->note);
     str_done(&s->note);
+    str_done(&s->log_path);
     while ((job = STAILQ_FIRST(&s->done)) != NULL) {
         STAILQ_REMOVE_HEAD(&s->done, link);
         chat_job_free(job);
@@ -169,6 +171,7 @@ static void store_stop(struct chat_store *base)
     pthread_cond_destroy(&s->ready);
     pthread_mutex_destroy(&s->lock);
     free(s);
+    return RC_OK;
 }
 
 static const struct chat_store_ops ops = {
@@ -177,6 +180,8 @@ static const struct chat_store_ops ops = {
     .put = store_put,
     .take = store_take,
     .health = store_health,
+    .log_bytes = store_log_bytes,
+    .give_up = store_give_up,
     .stop = store_stop,
 };
 
@@ -238,6 +243,7 @@ static enum rc open_file(struct sqlite_store *s, const char *path, const char *n
     TRY(db_open(path, &store_schema, DB_CREATE, &s->db));
     TRY(db_exec(&s->db, "PRAGMA wal_checkpoint(TRUNCATE)"));
     TRY(prepare_all(s));
+    TRY(store_wait_by_own_rules(s));
     TRY(check_canary(s));
     return store_lineage(s, path, note);
 }
@@ -253,7 +259,7 @@ static enum rc told(enum rc rc, struct buf *error, const char *path, const char 
 static void store_done(struct sqlite_store **s)
 {
     if (*s != NULL)
-        store_stop(&(*s)->base);
+        (void)store_stop(&(*s)->base); /* it has no thread yet */
 }
 
 enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,
@@ -267,6 +273,7 @@ enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret
         return RC_NO_MEMORY;
     TRY(conf_path(conf, "chat", &dir));
     TRY(conf_path(conf, "chat/chat.db", &file));
+    TRY(conf_path(conf, "chat/chat.db-wal", &s->log_path));
     TRY(conf_path(conf, "chat/history", &note));
     TRY(told(dir_check_private(dir), error, dir, NULL));
     TRY(told(master_of(conf, "chat", &s->master), error, dir, "the master key"));

@@ -17,7 +17,11 @@
 #define STORE_ENTRIES_MAX 4096 /* saved values of one user: many tiny ones cost far more than their bytes */
 #define STORE_ERASE_MS    1000 /* least time between two truncations of the WAL */
 #define STORE_BUSY_MS     5000 /* patience with another writer (kerbadm) */
-#define STORE_LOADED_MAX  ((size_t)16 * 1024 * 1024) /* bytes of results that wait to be taken */
+#define STORE_BUSY_ILL_MS 200  /* ... while the last transaction failed */
+#define STORE_PROBE_MS    1000 /* while it fails: between two looks whether the disk is back */
+#define STORE_LOG_SMALL   ((uint64_t)4 * 1024 * 1024) /* bytes of the WAL that the disk is not looked at for */
+#define STORE_STOP_S      2                           /* at the end, for the disk to answer */
+#define STORE_LOADED_MAX  ((size_t)16 * 1024 * 1024)  /* bytes of results that wait to be taken */
 #define STORE_SWEEP_ROWS  500 /* messages of deleted rooms that go in one transaction, between jobs */
 
 /*
@@ -74,6 +78,8 @@
     X(ADD_SWEEP, "INSERT INTO sweep(room) VALUES(?1)")                                                                 \
     X(NEXT_SWEEP, "SELECT room FROM sweep ORDER BY room LIMIT 1")                                                      \
     X(SWEEP, "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE room = ?1 LIMIT ?2)")                      \
+    X(PROBE, "INSERT INTO sweep(room) VALUES(0)")  /* no room has that number */                                       \
+    X(END_PROBE, "DELETE FROM sweep WHERE room = 0")                                                                   \
     X(DELETE_SWEEP, "DELETE FROM sweep WHERE room = ?1")                                                               \
     X(DATA_SIZE, "SELECT size FROM data WHERE user = ?1 AND key = ?2")                                                 \
     X(SAVE_DATA, "INSERT INTO data(user, key, size, sealed) VALUES(?1, ?2, ?3, ?4)"                                    \
@@ -134,7 +140,12 @@ struct sqlite_store {
     bool has_thread;
     void (*wake)(void *ctx);
     void *wake_ctx;
-    atomic_int health; /* enum rc */
+    char *log_path;           /* of the write-ahead log */
+    atomic_int health;        /* enum rc */
+    atomic_bool has_given_up; /* nothing is begun any more */
+    bool is_hurried;          /* no lock is waited for */
+    int64_t waits_since_ms;   /* for the lock at hand; monotonic */
+    int64_t probed_ms;        /* last look whether the disk is back, monotonic */
 
     pthread_mutex_t lock;
     pthread_cond_t ready;
@@ -179,11 +190,25 @@ struct row_ref store_canary_ref(void);
 MUST enum rc store_lineage(struct sqlite_store *s, const char *path, const char *note);
 void store_lineage_end(struct sqlite_store *s, const char *note); /* at an orderly end */
 
+/* health.c */
+bool store_is_well(const struct sqlite_store *s);
+MUST enum rc store_wait_by_own_rules(struct sqlite_store *s); /* for locks */
+/*
+ * May the write-ahead log grow? It cannot go into the database while somebody reads that for long, and then needs as
+ * much again: were it to fill the disk, it would stay there. Errors: LIMIT.
+ */
+MUST enum rc store_check_log(const struct sqlite_store *s);
+void store_note_health(struct sqlite_store *s, enum rc rc); /* of a transaction; before it is rolled back */
+void store_probe(struct sqlite_store *s);
+void store_erase(struct sqlite_store *s);
+enum rc store_health(struct chat_store *base);
+uint64_t store_log_bytes(struct chat_store *base);
+
 /* thread.c */
 enum rc store_start(struct chat_store *base, void (*wake)(void *ctx), void *ctx);
 void store_put(struct chat_store *base, struct chat_job *job);
 void store_take(struct chat_store *base, struct chat_job_list *ret);
-enum rc store_health(struct chat_store *base);
-void store_end_thread(struct sqlite_store *s); /* does everything queued, then joins */
+void store_give_up(struct chat_store *base);
+MUST enum rc store_end_thread(struct sqlite_store *s); /* does everything queued, then joins. Errors: IO */
 
 #endif

@@ -25,10 +25,17 @@ struct chat_store_ops {
     void (*put)(struct chat_store *s, struct chat_job *job);
     /* All jobs that are done, in order; the caller's. */
     void (*take)(struct chat_store *s, struct chat_job_list *ret);
-    /* RC_OK while the last transaction succeeded. Any thread. */
+    /* RC_OK while the last transaction succeeded; it finds out by itself when they do again. Any thread. */
     enum rc (*health)(struct chat_store *s);
-    /* Does everything queued, ends the thread, closes. Jobs not taken are freed. Accepts NULL. */
-    void (*stop)(struct chat_store *s);
+    /* Bytes that are committed and do not stand in the database proper yet. Any thread. */
+    uint64_t (*log_bytes)(struct chat_store *s);
+    /* From now on jobs that are not begun come back with DB, and no lock is waited for. Any thread. */
+    void (*give_up)(struct chat_store *s);
+    /*
+     * Does everything queued, ends the thread, closes. Jobs not taken are freed. Accepts NULL.
+     * Errors: IO (the disk does not answer: the thread lives, nothing is freed, the process can only be ended).
+     */
+    enum rc (*stop)(struct chat_store *s);
 };
 
 struct chat_store {

@@ -1,14 +1,15 @@
 /*
  * The store thread: takes what is queued, does it in one transaction, commits, gives it back.
  *
- * A batch of loads alone needs no transaction. When the database fails, the whole batch is rolled back and its writes,
- * and the loads that came after one, come back with DB. Between batches it erases: the WAL is truncated at most once a
- * second while it holds rows that were to be erased, and messages of deleted rooms go in small pieces.
+ * A batch of loads alone needs no transaction. When the database fails, the whole batch is rolled back; its writes come
+ * back with DB, and its loads are done again without them. Between batches it erases: the WAL is truncated at most once
+ * a second while it holds rows that were to be erased, and messages of deleted rooms go in small pieces.
  */
 #include <errno.h>
 #include <time.h>
 
 #include "chat/store/sqlite.h"
+#include "shared/service/log.h"
 #include "shared/service/metrics.h"
 
 /* What a load has brought into memory. */
@@ -22,6 +23,15 @@ static size_t loaded_by(const struct chat_job *job)
     for (size_t i = 0; i < job->pairs_n; i++)
         n += sizeof(job->pairs[i]) + job->pairs[i].key.n + job->pairs[i].value.n;
     return n;
+}
+
+/* It may have been done before, in the transaction that failed. */
+static enum rc do_without_writing(struct sqlite_store *s, struct chat_job *job)
+{
+    if (!store_is_load(job->kind) || atomic_load(&s->has_given_up))
+        return RC_DB;
+    chat_job_clear(job);
+    return store_load(s, job);
 }
 
 /*
@@ -39,60 +49,76 @@ static enum rc do_jobs(struct sqlite_store *s, struct chat_job_list *batch, stru
         STAILQ_REMOVE_HEAD(rest, link);
         STAILQ_INSERT_TAIL(batch, job, link);
         job->rc = store_is_load(job->kind) ? store_load(s, job) : store_write(s, job);
-        if (job->rc == RC_DB) {
-            STAILQ_CONCAT(batch, rest);
+        if (job->rc == RC_DB)
             return RC_DB;
-        }
         loaded += loaded_by(job);
     }
     return RC_OK;
 }
 
-/* A load that came before any write has told the truth all the same. */
-static void fail_from_first_write(struct chat_job_list *batch)
+/* The transaction is lost. */
+static void fail_writes(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
 {
     struct chat_job *job;
-    bool has_written = false;
+    size_t loaded = 0;
 
-    STAILQ_FOREACH (job, batch, link) {
-        has_written = has_written || !store_is_load(job->kind);
-        if (has_written)
-            job->rc = RC_DB;
+    STAILQ_CONCAT(batch, rest);
+    STAILQ_CONCAT(rest, batch);
+    while (loaded < STORE_LOADED_MAX && (job = STAILQ_FIRST(rest)) != NULL) {
+        STAILQ_REMOVE_HEAD(rest, link);
+        STAILQ_INSERT_TAIL(batch, job, link);
+        job->rc = do_without_writing(s, job);
+        loaded += loaded_by(job);
     }
 }
 
-static void count(const struct chat_job_list *batch)
+static uint64_t messages_stored(const struct chat_job_list *batch)
 {
     const struct chat_job *job;
-    uint64_t messages = 0;
+    uint64_t n = 0;
 
     STAILQ_FOREACH (job, batch, link)
-        messages += job->kind == JOB_ADD_MESSAGE && job->rc == RC_OK;
-    metric_count(COUNT_messages, messages);
+        n += job->kind == JOB_ADD_MESSAGE && job->rc == RC_OK;
+    return n;
+}
+
+/* Errors: DB. */
+static enum rc do_transaction(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
+{
+    TRY(store_check_log(s));
+    TRY(db_begin(&s->db));
+    enum rc rc = do_jobs(s, batch, rest);
+    if (rc == RC_OK)
+        rc = db_commit(&s->db);
+    return rc;
+}
+
+static bool has_write(const struct chat_job_list *batch)
+{
+    const struct chat_job *job;
+
+    STAILQ_FOREACH (job, batch, link)
+        if (!store_is_load(job->kind))
+            return true;
+    return false;
 }
 
 static void do_batch(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
 {
-    struct chat_job *job;
-    bool has_write = false;
+    bool is_over = atomic_load(&s->has_given_up);
+    enum rc rc = RC_DB;
 
-    STAILQ_FOREACH (job, batch, link) {
-        job->rc = RC_DB; /* until it is done */
-        has_write = has_write || !store_is_load(job->kind);
-    }
-    enum rc rc = has_write ? db_begin(&s->db) : RC_OK;
-    if (rc == RC_OK)
-        rc = do_jobs(s, batch, rest);
-    if (rc == RC_OK && has_write)
-        rc = db_commit(&s->db);
-    if (rc != RC_OK && has_write) {
+    if (!is_over)
+        rc = has_write(batch) ? do_transaction(s, batch, rest) : do_jobs(s, batch, rest);
+    uint64_t messages = rc == RC_OK ? messages_stored(batch) : 0;
+    if (!is_over && (rc != RC_OK || messages > 0)) /* a write that was refused, or changed nothing, shows nothing */
+        store_note_health(s, rc);
+    if (rc != RC_OK)
         db_rollback(&s->db);
-        fail_from_first_write(batch);
-    }
     store_rooms_settle(s, rc == RC_OK);
-    if (has_write && rc == RC_OK)
-        count(batch);
-    atomic_store(&s->health, (int)rc);
+    if (rc != RC_OK)
+        fail_writes(s, batch, rest);
+    metric_count(COUNT_messages, messages);
 }
 
 /* With the lock held. */
@@ -101,14 +127,28 @@ static bool may_work(const struct sqlite_store *s)
     return !STAILQ_EMPTY(&s->queue) && (s->loaded < STORE_LOADED_MAX || s->is_stopping);
 }
 
-/* The wait for jobs ends early when something is to be erased. Called with the lock held. */
+static bool may_sweep(const struct sqlite_store *s)
+{
+    return s->may_sweep && store_is_well(s);
+}
+
+/* When something is to be done though there is no job; INT64_MAX: never. */
+static int64_t next_due_ms(const struct sqlite_store *s)
+{
+    int64_t erase = s->must_erase ? s->erased_ms + STORE_ERASE_MS : INT64_MAX;
+    int64_t probe = store_is_well(s) ? INT64_MAX : s->probed_ms + STORE_PROBE_MS;
+
+    return erase < probe ? erase : probe;
+}
+
+/* Called with the lock held. */
 static void wait_for_work(struct sqlite_store *s)
 {
-    int64_t due = s->erased_ms + STORE_ERASE_MS;
+    int64_t due = next_due_ms(s);
     struct timespec until = {.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
 
-    while (!may_work(s) && !s->is_stopping && !s->may_sweep) {
-        if (!s->must_erase)
+    while (!may_work(s) && !s->is_stopping && !may_sweep(s)) {
+        if (due == INT64_MAX)
             pthread_cond_wait(&s->ready, &s->lock);
         else if (pthread_cond_timedwait(&s->ready, &s->lock, &until) == ETIMEDOUT)
             return;
@@ -141,25 +181,18 @@ static void give_back(struct sqlite_store *s, struct chat_job_list *batch, struc
     s->wake(s->wake_ctx);
 }
 
-/*
- * Truncates the WAL: with secure_delete, what was deleted is then nowhere in the files. Somebody who reads the file
- * (kerbadm) is not waited for; it is tried again later.
- */
-static void erase(struct sqlite_store *s)
-{
-    sqlite3_busy_timeout(s->db.h, 0);
-    if (sqlite3_wal_checkpoint_v2(s->db.h, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
-        s->must_erase = false;
-    sqlite3_busy_timeout(s->db.h, STORE_BUSY_MS);
-    s->erased_ms = clock_monotonic_ms();
-}
-
 static void tidy(struct sqlite_store *s, bool is_idle)
 {
-    if (is_idle && s->may_sweep && store_sweep(s) != RC_OK)
-        s->may_sweep = false; /* tried again with the next deletion, and at the next start */
-    if (s->must_erase && clock_monotonic_ms() - s->erased_ms >= STORE_ERASE_MS)
-        erase(s);
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (atomic_load(&s->has_given_up))
+        return;
+    if (is_idle && may_sweep(s))
+        s->may_sweep = store_sweep(s) == RC_OK && s->may_sweep; /* tried again when the store is well again */
+    if (!store_is_well(s) && now_ms - s->probed_ms >= STORE_PROBE_MS)
+        store_probe(s);
+    if (s->must_erase && now_ms - s->erased_ms >= STORE_ERASE_MS)
+        store_erase(s);
 }
 
 static void *run(void *arg)
@@ -182,7 +215,7 @@ static void *run(void *arg)
         tidy(s, is_idle);
     }
     if (s->must_erase)
-        erase(s);
+        store_erase(s);
     return NULL;
 }
 
@@ -224,21 +257,27 @@ void store_take(struct chat_store *base, struct chat_job_list *ret)
         pthread_cond_signal(&s->ready);
 }
 
-enum rc store_health(struct chat_store *base)
+void store_give_up(struct chat_store *base)
 {
-    struct sqlite_store *s = (struct sqlite_store *)base;
-
-    return (enum rc)atomic_load(&s->health);
+    atomic_store(&((struct sqlite_store *)base)->has_given_up, true);
 }
 
-void store_end_thread(struct sqlite_store *s)
+enum rc store_end_thread(struct sqlite_store *s)
 {
+    struct timespec until;
+
     if (!s->has_thread)
-        return;
+        return RC_OK;
     pthread_mutex_lock(&s->lock);
     s->is_stopping = true;
     pthread_mutex_unlock(&s->lock);
     pthread_cond_signal(&s->ready);
-    pthread_join(s->thread, NULL);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += STORE_STOP_S;
+    if (pthread_clockjoin_np(s->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+        log_note(LOG_ERROR, "store", "the disk does not answer");
+        return RC_IO;
+    }
     s->has_thread = false;
+    return RC_OK;
 }

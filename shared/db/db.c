@@ -19,8 +19,9 @@
 
 #define BUSY_TIMEOUT_MS 5000 /* a migration or a backup by another process may take as long */
 #define WAL_PAUSE_MS    20
-#define INDEX_PAGE      32768 /* bytes in which SQLite maps the write-ahead log's index */
-#define WORDS_MAX       256   /* bytes kept of why an opening failed */
+#define WAL_KEPT        "16777216" /* bytes that a write-ahead log keeps of what a long reader made of it */
+#define INDEX_PAGE      32768      /* bytes in which SQLite maps the write-ahead log's index */
+#define WORDS_MAX       256        /* bytes kept of why an opening failed */
 
 /* Why the last db_open of this thread failed: its handle is gone by then. */
 static _Thread_local char last_words[WORDS_MAX];
@@ -188,7 +189,8 @@ static enum rc configure(struct db *db, enum db_mode mode)
     }
     TRY(rc);
     TRY(db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-                    "PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA cache_size=-16384;"));
+                    "PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA cache_size=-16384;"
+                    "PRAGMA journal_size_limit=" WAL_KEPT ";"));
     return mode == DB_READ ? db_exec(db, "PRAGMA query_only=ON") : RC_OK;
 }
 

@@ -197,8 +197,9 @@ static void flush(struct audit *a)
     text = buf_take(&a->gathered);
     struct audit_head head = a->head;
     uint64_t lost = a->lost;
+    bool is_well = a->health == RC_OK; /* else the head may be missing behind lines that were written */
     pthread_mutex_unlock(&a->lock);
-    if (text.n == 0 && !head_is_due(a))
+    if (text.n == 0 && is_well && !head_is_due(a))
         return;
     enum rc rc = write_some(a->fd, &text);
     if (rc == RC_OK && fdatasync(a->fd) != 0) /* before the head that vouches for it */

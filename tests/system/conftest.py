@@ -4,6 +4,7 @@ nginx; `new_realm` makes one's own. A file whose tests all run both ways has a `
 """
 import os
 import resource
+import subprocess
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 from kerbtest import chat  # noqa: E402
 from kerbtest.nginx import Front  # noqa: E402
-from kerbtest.realm import Realm, realm_in  # noqa: E402
+from kerbtest.realm import BIN, Realm, realm_in  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -86,3 +87,15 @@ def bob(realm):
 @pytest.fixture
 def carol(realm):
     return realm.add_user()
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    """The library that makes a daemon's disk go wrong: kerbtest/shim.c."""
+    out = str(tmp_path_factory.mktemp("shim") / "shim.so")
+    source = os.path.join(os.path.dirname(__file__), "kerbtest", "shim.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", out, source, "-ldl"], check=True)
+    if "asan" not in BIN:
+        return out
+    asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    return f"{asan.stdout.strip()}:{out}"

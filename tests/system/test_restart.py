@@ -10,7 +10,7 @@ import websockets
 
 from kerbtest import web
 from kerbtest.kdc import Refused, as_fields, post_as
-from kerbtest.realm import BIN, environment, wait_until
+from kerbtest.realm import environment, wait_until
 
 
 def rid():
@@ -297,18 +297,6 @@ def test_sigterm_under_load_finishes_what_was_begun(new_realm):
 
 
 # --- in the worst moment ---
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory):
-    """The library that kills a daemon right behind a commit."""
-    out = str(tmp_path_factory.mktemp("shim") / "shim.so")
-    source = os.path.join(os.path.dirname(__file__), "kerbtest", "shim.c")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", out, source, "-ldl"], check=True)
-    if "asan" not in BIN:
-        return out
-    asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-    return f"{asan.stdout.strip()}:{out}"
-
 
 def test_attack_sigkill_between_the_commit_of_a_room_and_its_push(new_realm, shim, tmp_path):
     """Whichever sync was the last: either there is no room, or every member gets his share."""
