@@ -159,6 +159,8 @@ void act_close(struct chat *chat, struct chat_conn *conn, enum chat_close code)
         return;
     act_on(chat, ACT_CLOSE, conn)->close_code = (enum chat_close)code;
     conn->closing = true;
+    if (code >= CLOSE_LOGIN_FAILED) /* who is not to reconnect does not resume */
+        resumable_end(chat, conn->resumable);
     conn_depart(chat, conn);
 }
 

@@ -65,6 +65,9 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     chat->env = *env;
     chat->field = shamir_field_named("2^255-19");
     chat->again_ms = NEVER;
+    missed_init(&chat->missed);
+    TAILQ_INIT(&chat->log);
+    TAILQ_INIT(&chat->dropped);
     RB_INIT(&chat->conns_by_serial);
     RB_INIT(&chat->conns_by_deadline);
     RB_INIT(&chat->users_by_id);
@@ -88,6 +91,7 @@ void chat_free(struct chat *chat)
 {
     if (!chat)
         return;
+    log_wipe(chat);
     rooms_free(chat);
     flights_free(chat);
     people_free(chat);
@@ -139,15 +143,19 @@ static void set_ticket_end(struct chat *chat, struct chat_conn *conn, int64_t en
     conn_set_deadline(chat, conn, conn->must_reauth ? conn->end_ms - CHAT_REAUTH_MS : conn->end_ms);
 }
 
-static void logged_in(struct chat *chat, struct chat_conn *conn, const struct chat_login *login)
+static void logged_in(struct chat *chat, struct chat_event *ev)
 {
+    struct chat_conn *conn = ev->conn;
+    const struct chat_login *login = ev->login;
     struct chat_user *user = known_user(chat, login);
+    struct resume_claim claim;
 
     if (login->epoch < epoch_of(chat, user->client_id)) {
         act_close(chat, conn, CLOSE_CUT_OFF);
         return;
     }
-    if (user->conns_n >= chat->env.limits.connections_per_user) {
+    resume_take(chat, user, login, &claim);
+    if (user->conns_n - resume_takes_over(&claim) >= chat->env.limits.connections_per_user) {
         act_close(chat, conn, CLOSE_TOO_MANY);
         return;
     }
@@ -159,9 +167,11 @@ static void logged_in(struct chat *chat, struct chat_conn *conn, const struct ch
     push->extensions = conn->extensions;
     push->authenticator_s = login->authenticator_s;
     push->history_id = conn->extensions ? chat->history_id : NULL;
+    push->resumed = ev->resumed = claim.result;
     push->label = arena_copy(&chat->arena, label_for(conn, login->label));
     act_send(chat, conn, push);
     conn_join(chat, conn, user);
+    resume_finish(chat, conn, login, &claim);
     deliver_pending(chat, conn);
 }
 
@@ -208,6 +218,7 @@ static void end_connections(struct chat *chat, struct chat_user *user)
 {
     struct chat_conn *conn;
 
+    resumables_end(chat, user);
     while ((conn = TAILQ_FIRST(&user->conns)))
         act_close(chat, conn, CLOSE_CUT_OFF);
 }
@@ -248,6 +259,7 @@ static void notice(struct chat *chat, const struct chat_event *ev)
     struct chat_conn *conn = NULL;
 
     push->text = arena_copy(&chat->arena, ev->text);
+    missed_keep(chat, &chat->missed, push);
     while ((conn = conn_next_extended(chat, conn)))
         act_send(chat, conn, push);
 }
@@ -305,7 +317,7 @@ static void dispatch(struct chat *chat, struct chat_event *ev)
         break;
     case CHAT_LOGIN:
         if (!ev->conn->closing)
-            logged_in(chat, ev->conn, ev->login);
+            logged_in(chat, ev);
         break;
     case CHAT_REAUTH:
         if (!ev->conn->closing)
@@ -324,6 +336,8 @@ static void dispatch(struct chat *chat, struct chat_event *ev)
             delivery_pong(chat, ev->conn, ev->ping);
         break;
     case CHAT_DISCONNECTED:
+        if (ev->is_goodbye)
+            resumable_end(chat, ev->conn->resumable);
         conn_free(chat, ev->conn);
         break;
     case CHAT_DONE:
@@ -359,6 +373,7 @@ void chat_step(struct chat *chat, struct chat_event *event, struct chat_actions 
     dispatch(chat, event);
     expire(chat);
     expiry_flush(chat);
+    resume_expire(chat);
     presence_flush(chat);
     subscribers_flush(chat);
     *ret = (struct chat_actions){.list = chat->actions, .n = chat->actions_n};
@@ -374,7 +389,8 @@ void chat_forget_step(struct chat *chat)
 int64_t chat_deadline(const struct chat *chat)
 {
     const struct chat_conn *conn = conn_first_deadline(chat);
-    const int64_t others[] = {presence_deadline(chat), subscribers_deadline(chat), expiry_deadline(chat)};
+    const int64_t others[] = {presence_deadline(chat), subscribers_deadline(chat), expiry_deadline(chat),
+                              resume_deadline(chat)};
     int64_t first = conn ? conn->deadline_ms : NEVER;
 
     for (size_t i = 0; i < ARRAY_LEN(others); i++)

@@ -43,6 +43,14 @@
 #define CHAT_RETURN_MS          1000 /* after a restart clients come back over this time ... */
 #define CHAT_RETURN_PER_CONN_MS 2    /* ... and as many ms more for each connection */
 
+#define CHAT_RESUME_MS    300000 /* how long a connection that dropped can be resumed */
+#define CHAT_DROPPED_MAX  20000  /* such connections; twice those of a large server */
+#define CHAT_RUNS_MAX     256    /* of a connection: 6 KiB, and only when it was sent as much */
+#define CHAT_LOG_MAX      16384  /* pushes kept for who resumes, once however many receive it */
+#define CHAT_LOG_BYTES    (16 * 1024 * 1024)
+#define CHAT_REPLAY_MAX   1000         /* pushes replayed to one connection */
+#define CHAT_REPLAY_BYTES (256 * 1024) /* of their texts; less than what makes a reader a slow one */
+
 /* Close codes: PROTOCOL.md 5.5. */
 enum chat_close {
     CLOSE_NONE = 0,
@@ -58,6 +66,7 @@ enum chat_close {
     CLOSE_TOO_MANY = 4504,
     CLOSE_VERSION = 4505,
     CLOSE_ORIGIN = 4506,
+    CLOSE_TAKEN_OVER = 4507,
     CLOSE_TOO_BIG = 1009,
     CLOSE_OVERLOADED = 1013,
 };
@@ -101,6 +110,12 @@ enum chat_event_kind {
     CHAT_TICK,         /* the time that chat_deadline() told has come */
 };
 
+enum chat_resumed {
+    RESUME_NOT_ASKED,
+    RESUMED,     /* what was missed follows the handshake */
+    NOT_RESUMED, /* it cannot be told, or not all of it */
+};
+
 struct chat_login {
     struct name client;
     uint8_t client_id[ID_LEN];
@@ -109,6 +124,9 @@ struct chat_login {
     int64_t authenticator_s; /* classic: the stamp of the authenticator, echoed in the handshake */
     bool extensions;         /* the additive part is wanted; sealed connections always have it */
     bool sealed;             /* the connection can be asked for a new ticket */
+    const uint8_t *token;    /* SHA-256 of the token by which it can be resumed; NULL: it cannot */
+    const uint8_t *resumes;  /* SHA-256 of the token of the connection that it resumes; NULL: of none */
+    uint64_t seen;           /* records that were processed on that one */
     struct slice label;
 };
 
@@ -125,8 +143,10 @@ struct chat_event {
     struct chat_job *job;
     const uint8_t *client_id; /* CHAT_CUT_OFF, CHAT_KICK: ID_LEN bytes */
     uint32_t epoch;
-    uint64_t feed_seq; /* CHAT_HEARD */
-    struct slice text; /* CHAT_NOTICE */
+    uint64_t feed_seq;         /* CHAT_HEARD */
+    struct slice text;         /* CHAT_NOTICE */
+    bool is_goodbye;           /* CHAT_DISCONNECTED: the client said so, and will not resume */
+    enum chat_resumed resumed; /* CHAT_LOGIN: what came of it, filled in by the step */
 };
 
 enum chat_push_kind {
@@ -184,6 +204,8 @@ struct chat_push {
     uint64_t seq;                              /* READ; LAGGED: from which on */
     int64_t authenticator_s;                   /* HANDSHAKE */
     const uint8_t *history_id;                 /* HANDSHAKE: ID_LEN bytes; NULL: not told */
+    enum chat_resumed resumed;                 /* HANDSHAKE */
+    uint64_t number;                           /* in the log of what can be replayed; 0: it cannot (chat_sent) */
     const struct chat_room *room;              /* what it is about; ACK: or NULL */
     struct slice share;                        /* NEW_ROOM */
     struct slice asked_by;                     /* GET_SECRET; TYPING: who */
@@ -293,6 +315,13 @@ void chat_online_push(const struct chat *chat, const struct chat_conn *conn, int
  * connection closed. False: there is nothing new, or he is no subscriber.
  */
 bool chat_presence_push(const struct chat *chat, struct chat_conn *conn, int64_t time_s, struct chat_push *ret);
+
+/*
+ * What the edge made of an ACT_SEND whose push has a number: the record that carries it (sealed connections), or that
+ * it was left out. Between steps or while actions are carried out.
+ */
+void chat_sent(struct chat_conn *conn, uint64_t number, uint64_t record);
+void chat_left_out(struct chat_conn *conn);
 
 /* Counts for logs, metrics and tests. */
 struct chat_counts {

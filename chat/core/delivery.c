@@ -46,6 +46,8 @@ void deliver_new_room(struct chat *chat, struct chat_room *room, const struct ch
     size_t i = 0;
     struct chat_push *open = room->threshold ? NULL : new_room_push(chat, room, slice_of("", 0));
 
+    if (open)
+        missed_keep(chat, &room->missed, open);
     if (asker)
         label = arena_copy(&chat->arena, label_for(asker, label));
     TAILQ_FOREACH (m, &room->members, of_room) {

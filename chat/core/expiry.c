@@ -61,6 +61,7 @@ void expiry_flush(struct chat *chat)
         expiry_end(chat, room);
         struct chat_job *job = room_job(room, JOB_EXPIRE);
         job->expired_s = room_expired_s(chat, room);
+        missed_wipe_before(chat, room, job->expired_s);
         chat->expiring_n++;
         act_job(chat, job);
     }

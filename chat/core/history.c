@@ -133,6 +133,8 @@ void done_load_history(struct chat *chat, struct chat_job *job)
     push->is_page = job->is_page;
     push->side = job->side;
     push->seq = job->from_seq;
+    if (job->to_all)
+        missed_pass(chat, &room->missed, push);
     const struct chat_push *plain = plain_of(chat, push);
     if (job->to_all) {
         act_send_extended(chat, room, push, asker);

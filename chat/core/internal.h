@@ -76,7 +76,14 @@ struct chat {
 
     TAILQ_HEAD(, chat_room) expiry; /* rooms that keep their messages for days, in the order of their times */
     size_t expiring_n;              /* of them at the store */
-    TAILQ_HEAD(, chat_room) grave;  /* rooms that went in this step and may still stand in its actions */
+    /* resume: what connections that drop may miss, and those that did */
+    struct chat_missed missed;            /* what was for all */
+    struct chat_kept_list log;            /* of all, oldest first */
+    TAILQ_HEAD(, chat_resumable) dropped; /* first to end first */
+    size_t log_n, log_bytes, dropped_n, resumables_n;
+    uint64_t log_number; /* of the last push that could be missed */
+
+    TAILQ_HEAD(, chat_room) grave; /* rooms that went in this step and may still stand in its actions */
     struct arena arena;
     struct chat_action *actions;
     size_t actions_n, actions_cap;
@@ -281,6 +288,59 @@ void history_ask(struct chat *chat, struct chat_room *room, const struct chat_co
 void cmd_get_history(const struct call *c);
 void done_load_history(struct chat *chat, struct chat_job *job);
 void done_load_messages(struct chat *chat, struct chat_job *job);
+
+/* log.c: what may have been missed, kept once for all who were sent it */
+struct chat_kept {
+    TAILQ_ENTRY(chat_kept) of_missed, of_log;
+    struct chat_missed *missed; /* whose */
+    struct chat_push push;      /* what it points to lies in bytes, but for the room */
+    struct chat_shown_message message;
+    size_t bytes_n, size; /* bytes of bytes, of all of it */
+    uint8_t bytes[];
+};
+
+void missed_init(struct chat_missed *missed);
+/* Numbers the push, which is about to be sent, and keeps a copy. Does nothing while nobody could resume. */
+void missed_keep(struct chat *chat, struct chat_missed *missed, struct chat_push *push);
+void missed_pass(struct chat *chat, struct chat_missed *missed, struct chat_push *push); /* no copy: it is too large */
+void missed_wipe(struct chat *chat, struct chat_missed *missed); /* nothing of it is told again */
+/* A message of the room was revised: what it said before is not told again. */
+void missed_wipe_text(struct chat *chat, struct chat_room *room, uint64_t seq);
+void missed_wipe_before(struct chat *chat, struct chat_room *room, int64_t time_s); /* the room keeps it no longer */
+void log_wipe(struct chat *chat);
+/* What the user may have missed behind that number, in its order. false: not all of it is there, or it is too much. */
+struct replay {
+    struct chat_push **pushes; /* of this step */
+    size_t n, bytes;
+};
+bool missed_since(struct chat *chat, const struct chat_user *user, uint64_t number, struct replay *ret);
+
+/* track.c */
+void track_start(struct chat_track *track, uint64_t number); /* the connection knows the log up to there */
+void track_done(struct chat_track *track);
+bool track_number(const struct chat_track *track, uint64_t seen, uint64_t *ret); /* false: that is not known */
+
+/* resume.c */
+struct resume_claim {
+    enum chat_resumed result;
+    uint64_t number;             /* where the new connection begins in the log */
+    struct chat_resumable *used; /* NULL: the token is none of his */
+    struct replay replay;
+};
+void resume_take(struct chat *chat, struct chat_user *user, const struct chat_login *login, struct resume_claim *ret);
+/* The connection that is resumed is there still, as far as we know. */
+static inline bool resume_takes_over(const struct resume_claim *claim)
+{
+    return claim->used && !claim->used->is_dropped;
+}
+/* Behind the handshake: what was missed is told, and the token is used up. */
+void resume_finish(struct chat *chat, struct chat_conn *conn, const struct chat_login *login,
+                   const struct resume_claim *claim);
+void resumable_drop(struct chat *chat, struct chat_conn *conn);  /* the connection ends */
+void resumable_end(struct chat *chat, struct chat_resumable *r); /* accepts NULL */
+void resumables_end(struct chat *chat, struct chat_user *user);
+void resume_expire(struct chat *chat);
+int64_t resume_deadline(const struct chat *chat);
 
 /* flow.c: 0, or how many ms until this connection may ask again */
 int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command cmd);

@@ -193,7 +193,7 @@ static void say_again(struct chat *chat, const struct chat_room *room, const str
         number_refuse(chat, job, code);
 }
 
-static void show_new(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
+static void show_new(struct chat *chat, struct chat_room *room, const struct chat_job *job)
 {
     const struct chat_shown_message *message = message_show(chat, &job->message, buf_slice(&job->text));
 
@@ -202,6 +202,7 @@ static void show_new(struct chat *chat, const struct chat_room *room, const stru
         push->room = room;
         push->messages = message;
         push->messages_n = 1;
+        missed_keep(chat, &room->missed, push);
         act_send_members(chat, room, push, NULL);
     }
     message_ack(chat, room, job, message, false);

@@ -20,13 +20,46 @@ struct chat_bucket {
     int64_t parts, since_ms; /* of tokens; monotonic, 0: it is full */
 };
 
+/* Records in a row that carried numbers in a row. */
+struct chat_run {
+    uint64_t record, number;
+    uint32_t n;
+};
+
+/* Which records of a sealed connection carried which pushes of the log: track.c. */
+struct chat_track {
+    uint64_t seen, number; /* before the first run: with so many records it knew the log up to there */
+    struct chat_run *runs; /* in their order; NULL: none yet */
+    uint32_t runs_n, runs_cap;
+    bool has_gap; /* something was left out of what it was sent */
+};
+
+/* What lets a connection that dropped be resumed: resume.c. */
+struct chat_resumable {
+    TAILQ_ENTRY(chat_resumable) of_user, in_dropped;
+    struct chat_user *user;
+    struct chat_conn *conn; /* NULL: it is gone */
+    uint8_t token[SHA256_LEN];
+    bool is_dropped; /* its connection ended */
+    int64_t end_ms;  /* until when it is held; monotonic */
+    struct chat_track track;
+};
+
+/* Pushes that the members of a room, or all, may have missed: log.c. */
+TAILQ_HEAD(chat_kept_list, chat_kept);
+struct chat_missed {
+    struct chat_kept_list list; /* in their order */
+    uint64_t lost;              /* the last one that is not there, or not any more; 0: none */
+};
+
 struct chat_conn {
     RB_ENTRY(chat_conn)
     by_serial, by_deadline;
     TAILQ_ENTRY(chat_conn) of_user, in_presence;
     uint64_t serial; /* never reused; 0 is nobody's */
     void *edge;
-    struct chat_user *user; /* NULL before login */
+    struct chat_user *user;           /* NULL before login */
+    struct chat_resumable *resumable; /* NULL: it cannot be resumed */
     bool extensions, sealed, closing;
     bool must_reauth;        /* the deadline is the time to ask for a new ticket, not the end */
     int64_t end_ms;          /* of the ticket; monotonic */
@@ -61,12 +94,14 @@ struct chat_user {
     bool has_name; /* the newest client id of that name; an older one is a deleted principal's */
     TAILQ_HEAD(, chat_conn) conns;
     uint32_t conns_n;
-    bool is_held;          /* gone, and still shown as online until */
-    int64_t held_until_ms; /* monotonic */
-    uint64_t shown_change; /* the last change of whether he is shown; 0: none */
-    bool is_concerned;     /* by what is new with rooms, and not told yet */
-    uint64_t rooms_news;   /* the last flip of a room of his ... */
-    uint64_t rooms_lost;   /* ... and when a room last went from his list */
+    bool is_held;                            /* gone, and still shown as online until */
+    int64_t held_until_ms;                   /* monotonic */
+    uint64_t shown_change;                   /* the last change of whether he is shown; 0: none */
+    bool is_concerned;                       /* by what is new with rooms, and not told yet */
+    uint64_t rooms_news;                     /* the last flip of a room of his ... */
+    uint64_t rooms_lost;                     /* ... and when a room last went from his list */
+    TAILQ_HEAD(, chat_resumable) resumables; /* of his connections, and of those that dropped: the oldest first */
+    uint32_t dropped_n;
     struct chat_bucket flow;
     TAILQ_HEAD(, chat_member) rooms; /* rooms that are live */
     uint32_t rooms_n;                /* rooms that are being created counted as well */
@@ -116,6 +151,7 @@ struct chat_room {
     struct chat_job_list refused; /* those that came behind the hole, */
     struct chat_job_list waiting; /* those that have come since */
     uint32_t waiting_n;           /* of both */
+    struct chat_missed missed;
 };
 
 /* Calls f for every online user in order of name, until it returns false. */

@@ -134,6 +134,7 @@ struct chat_user *user_add(struct chat *chat, const uint8_t id[ID_LEN], const st
     user->name = *name;
     TAILQ_INIT(&user->conns);
     TAILQ_INIT(&user->rooms);
+    TAILQ_INIT(&user->resumables);
     RB_INSERT(users_by_id, &chat->users_by_id, user);
 
     struct chat_user *older = RB_FIND(users_by_name, &chat->users_by_name, user);
@@ -209,6 +210,7 @@ void conn_depart(struct chat *chat, struct chat_conn *conn)
     struct chat_user *user = conn->user;
 
     conn_set_deadline(chat, conn, NEVER);
+    resumable_drop(chat, conn);
     if (!user)
         return;
     conn->user = NULL;
@@ -228,6 +230,8 @@ void conn_free(struct chat *chat, struct chat_conn *conn)
     conn_depart(chat, conn);
     RB_REMOVE(conns_by_serial, &chat->conns_by_serial, conn);
     chat->conns_n--;
+    if (conn->resumable)
+        conn->resumable->conn = NULL;
     free(conn->errors_ms);
     free(conn);
 }
@@ -238,6 +242,8 @@ void people_free(struct chat *chat)
     struct chat_user *user;
     struct chat_epoch *epoch;
 
+    RB_FOREACH (user, users_by_id, &chat->users_by_id)
+        resumables_end(chat, user);
     while ((epoch = RB_MIN(epochs_by_id, &chat->epochs_by_id))) {
         RB_REMOVE(epochs_by_id, &chat->epochs_by_id, epoch);
         free(epoch);

@@ -98,9 +98,11 @@ void room_close(struct chat *chat, struct chat_room *room, const char *reason)
     envelope_key_done(&room->key);
     TAILQ_FOREACH (m, &room->members, of_room)
         presenter_clear(m);
+    missed_wipe(chat, &room->missed);
     struct chat_push *push = push_new(chat, PUSH_CLOSE_ROOM);
     push->room = room;
     push->reason = reason;
+    missed_keep(chat, &room->missed, push);
     act_send_members(chat, room, push, NULL);
     refuse_waiting(chat, room, strcmp(reason, "deleted") == 0 ? CODE_NOT_FOUND : CODE_ROOM_CLOSED);
     presence_changed(chat);
@@ -214,13 +216,14 @@ static bool try_open(const struct call *c, struct chat_room *room)
     return false;
 }
 
-static void ask_for_secrets(const struct call *c, const struct chat_room *room)
+static void ask_for_secrets(const struct call *c, struct chat_room *room)
 {
     struct chat_push *push = push_new(c->chat, PUSH_GET_SECRET);
     const struct chat_member *m;
 
     push->room = room;
     push->asked_by = name_slice(&c->user->name);
+    missed_keep(c->chat, &room->missed, push);
     TAILQ_FOREACH (m, &room->members, of_room)
         if (m->user != c->user && !m->presenter && !m->leaving && user_is_online(m->user))
             act_send_user(c->chat, m->user, push);

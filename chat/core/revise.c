@@ -120,7 +120,7 @@ void revise_loaded(struct chat *chat, struct chat_job *job)
 
 /* --- it is stored --- */
 
-static void show_revision(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
+static void show_revision(struct chat *chat, struct chat_room *room, const struct chat_job *job)
 {
     struct chat_shown_message *message = message_show(chat, &job->message, buf_slice(&job->text));
 
@@ -131,6 +131,8 @@ static void show_revision(struct chat *chat, const struct chat_room *room, const
         push->extensions = true;
         push->messages = message;
         push->messages_n = 1;
+        missed_wipe_text(chat, room, message->target);
+        missed_keep(chat, &room->missed, push);
         act_send_extended(chat, room, push, NULL);
     }
     message_ack(chat, room, job, message, false);

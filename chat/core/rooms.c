@@ -100,6 +100,7 @@ static struct chat_room *room_add(struct chat *chat, const struct name *id, cons
     TAILQ_INIT(&room->members);
     STAILQ_INIT(&room->refused);
     STAILQ_INIT(&room->waiting);
+    missed_init(&room->missed);
     RB_INSERT(rooms_by_id, &chat->rooms_by_id, room);
     RB_INSERT(rooms_by_uid, &chat->rooms_by_uid, room);
     chat->rooms_n++;
@@ -114,6 +115,7 @@ static void room_remove(struct chat *chat, struct chat_room *room)
     chat->rooms_n--;
     expiry_end(chat, room);
     envelope_key_done(&room->key);
+    missed_wipe(chat, &room->missed);
     room->state = ROOM_GONE;
     TAILQ_INSERT_TAIL(&chat->grave, room, in_grave);
 }

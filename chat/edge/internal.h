@@ -180,6 +180,7 @@ void session_receive(struct session *s, struct slice piece);
 void session_ask_reauth(struct session *s);
 void session_pong(struct session *s, struct slice payload);
 bool session_peer_closed(struct session *s, struct slice payload); /* true: it answers our close */
+bool session_said_goodbye(const struct session *s);                /* the peer ended it, for good */
 void session_gone(struct session *s);                              /* the socket is closed */
 void session_close(struct session *s, unsigned code);              /* behind what is queued; nothing more follows */
 void session_kill(struct session *s);                              /* at once */
@@ -193,8 +194,8 @@ void edge_take_jobs(struct edge *e);
 void edge_arm_deadline(struct edge *e);
 
 /* queue.c */
-size_t queue_waiting(const struct session *s); /* bytes that the socket has not taken */
-void queue_json(struct session *s, struct slice json);
+size_t queue_waiting(const struct session *s);              /* bytes that the socket has not taken */
+bool queue_json(struct session *s, struct slice json);      /* false: it was not sealed */
 void queue_plain(struct session *s, struct slice text);     /* of the handshake: never sealed */
 void queue_ping(struct session *s, const uint64_t *number); /* NULL: one without */
 void queue_close(struct session *s, unsigned code);

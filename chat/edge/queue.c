@@ -165,20 +165,21 @@ static void bound(struct session *s, size_t added)
     }
 }
 
-void queue_json(struct session *s, struct slice json)
+bool queue_json(struct session *s, struct slice json)
 {
     if (s->is_closing || !s->wsi)
-        return;
+        return false;
     take_buffer(s);
     size_t before = s->out.n;
     if (add_message(s, json) != RC_OK) {
         s->out.n = before;
         session_close(s, CLOSE_INTERNAL);
-        return;
+        return false;
     }
     metric_count(COUNT_deliveries, 1);
     queue_mark(s);
     bound(s, s->out.n - before);
+    return true;
 }
 
 void queue_plain(struct session *s, struct slice text)

@@ -9,6 +9,8 @@
 
 #include "chat/edge/internal.h"
 
+#define CODE_NORMAL 1000 /* RFC 6455 s.7.4.1 */
+
 static void log_session(const struct session *s, enum log_level level, const char *event, const char *reason)
 {
     struct log_line line;
@@ -42,6 +44,7 @@ static const char *close_reason(const struct session *s)
         {CLOSE_CUT_OFF,        "cut off"             },
         {CLOSE_VERSION,        "version"             },
         {CLOSE_TOO_MANY,       "too many connections"},
+        {CLOSE_TAKEN_OVER,     "taken over"          },
         {CLOSE_TOO_BIG,        "message too big"     },
         {CLOSE_OVERLOADED,     "overloaded"          },
     };
@@ -164,6 +167,12 @@ static void tell_login(const struct session *s, const struct chat_event *ev, boo
     ops_tell(s->edge->o.ops, &d);
 }
 
+static void count_resumed(const struct chat_event *ev)
+{
+    if (ev->resumed != RESUME_NOT_ASKED)
+        metric_count(ev->resumed == RESUMED ? COUNT_resumed : COUNT_not_resumed, 1);
+}
+
 static void log_refusal(const struct session *s, const struct chat_event *ev, enum rc rc)
 {
     struct log_line line;
@@ -200,6 +209,7 @@ static void read_message(struct session *s, struct slice message, bool is_binary
         return;
     }
     edge_step(s->edge, &ev);
+    count_resumed(&ev);
     tell_login(s, &ev, was_authed, rc, started_us);
 }
 
@@ -293,6 +303,11 @@ bool session_peer_closed(struct session *s, struct slice payload)
     life_enter(s, LIFE_CLOSING);
     edge_depart(s);
     return false;
+}
+
+bool session_said_goodbye(const struct session *s)
+{
+    return s->has_peer_closed && !s->is_closing && s->close_code == CODE_NORMAL;
 }
 
 void session_close(struct session *s, unsigned code)

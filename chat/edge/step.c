@@ -12,14 +12,18 @@ static void send_to_all(struct edge *e, const struct chat_action *a)
     for (size_t i = 0; i < a->conns_n; i++) {
         struct session *s = a->conns[i]->edge;
         enum wire_profile profile = wire_conn_profile(s->wire);
-        if (lag_takes(s, a->push))
+        if (lag_takes(s, a->push)) {
+            if (a->push->number)
+                chat_left_out(a->conns[i]);
             continue;
+        }
         if (!is_written[profile] && wire_write(e->o.wire, a->push, profile, &e->json[profile]) != RC_OK) {
             log_note(LOG_ERROR, "push", "a push could not be written");
             return;
         }
         is_written[profile] = true;
-        queue_json(s, buf_slice(&e->json[profile]));
+        if (queue_json(s, buf_slice(&e->json[profile])) && a->push->number)
+            chat_sent(a->conns[i], a->push->number, wire_conn_records(s->wire) - 1);
     }
 }
 
@@ -76,7 +80,8 @@ static void tell_departures(struct edge *e)
 
     while (!e->is_stepping && (s = STAILQ_FIRST(&e->departing))) {
         STAILQ_REMOVE_HEAD(&e->departing, in_departing);
-        struct chat_event ev = {.kind = CHAT_DISCONNECTED, .conn = s->conn, .edge = s};
+        struct chat_event ev = {
+            .kind = CHAT_DISCONNECTED, .conn = s->conn, .edge = s, .is_goodbye = session_said_goodbye(s)};
         s->is_departing = false;
         s->conn = NULL;
         one_step(e, &ev);

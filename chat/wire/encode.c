@@ -115,6 +115,8 @@ static void put_online(const struct encoder *e, struct jw *j, const struct chat_
         jw_time(j, "authenticator_timestamp", p->authenticator_s);
     if (p->history_id)
         jw_base64url(j, "history_id", slice_of(p->history_id, ID_LEN));
+    if (p->resumed != RESUME_NOT_ASKED)
+        jw_bool(j, "resumed", p->resumed == RESUMED);
 }
 
 /* What became of a message, or which one this revises. */

@@ -20,6 +20,7 @@ struct scratch {
     struct slice *users;
     struct chat_request request;
     struct chat_login login;
+    uint8_t token[SHA256_LEN], resumes[SHA256_LEN]; /* of a login */
 };
 
 /* The last delta that was the same for many subscribers. */

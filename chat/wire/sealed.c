@@ -12,6 +12,8 @@
 #include "shared/base/base64.h"
 
 #define TICKET_MEMBER "ticket"
+#define TOKEN         32 /* bytes of what a connection can be resumed by */
+#define RECORD_MAX    (INT64_MAX - 1)
 
 struct sealed_conn {
     struct slice said; /* the part of the handshake that is to be sent; borrows from challenge or welcome */
@@ -37,6 +39,15 @@ enum rc sealed_new(struct wire_conn *c)
 {
     c->sealed = calloc(1, sizeof(*c->sealed));
     return c->sealed ? RC_OK : RC_NO_MEMORY;
+}
+
+struct token {
+    uint8_t bytes[TOKEN];
+};
+
+static void token_done(struct token *t)
+{
+    wipe(t, sizeof(*t));
 }
 
 static enum rc draw_nonce(struct sealed_conn *s)
@@ -139,7 +150,42 @@ static enum rc open_authenticator(struct wire_conn *c, const struct ticket *t, s
     return RC_OK;
 }
 
-/* The reply of the welcome: session id and our point, for the holder of the session key. */
+/* `resume`: the token of an earlier connection, and the last record that was processed there; -1: none was. */
+static enum rc read_resume(struct wire_conn *c, const json_t *authenticator)
+{
+    AUTO(token_done) struct token token = {0};
+    struct chat_login *login = &c->wire->scratch.login;
+    const json_t *resume = json_object_get(authenticator, "resume");
+    int64_t last;
+
+    if (!resume)
+        return RC_OK;
+    if (!json_is_object(resume))
+        return RC_MALFORMED;
+    TRY(get_bytes(resume, "token", token.bytes, TOKEN));
+    TRY(json_get_int(resume, "last", &last));
+    if (last < -1 || last > RECORD_MAX)
+        return RC_MALFORMED;
+    TRY(sha256(SLICE(token.bytes), c->wire->scratch.resumes));
+    login->resumes = c->wire->scratch.resumes;
+    login->seen = (uint64_t)(last + 1);
+    return RC_OK;
+}
+
+/* A token of this connection's own; of it only the hash is kept. */
+static enum rc write_token(struct wire_conn *c, struct jw *j)
+{
+    AUTO(token_done) struct token token;
+    struct scratch *s = &c->wire->scratch;
+
+    TRY(random_bytes(token.bytes, TOKEN));
+    TRY(sha256(SLICE(token.bytes), s->token));
+    s->login.token = s->token;
+    jw_base64url(j, "resume", SLICE(token.bytes));
+    return RC_OK;
+}
+
+/* The reply of the welcome: session id, our point and the token, for the holder of the session key. */
 static enum rc write_welcome(struct wire_conn *c, const struct ticket *t, struct slice login_frame, int64_t time_s,
                              const uint8_t session_id[RECORD_SESSION_ID], const uint8_t point[ECDH_POINT])
 {
@@ -151,6 +197,7 @@ static enum rc write_welcome(struct wire_conn *c, const struct ticket *t, struct
     jw_open(&j, NULL, '{');
     jw_base64url(&j, "session_id", slice_of(session_id, RECORD_SESSION_ID));
     jw_base64url(&j, "ecdh", slice_of(point, ECDH_POINT));
+    TRY(write_token(c, &j));
     jw_int(&j, "expires", t->end);
     jw_int(&j, "server_time", time_s);
     jw_close(&j, '}');
@@ -217,6 +264,7 @@ static enum rc login(struct wire_conn *c, struct slice frame, int64_t time_s)
     AUTO(json_done) json_t *authenticator = NULL;
 
     TRY(check_login(c, time_s, &t, &authenticator));
+    TRY(read_resume(c, authenticator));
     TRY(make_keys(c, &t, authenticator, frame, time_s));
     TRY(wire_adopt(c, &t));
     c->wire->scratch.login.extensions = true;
@@ -296,6 +344,11 @@ enum rc sealed_read(struct wire_conn *c, struct slice message, bool is_binary, i
 enum rc sealed_seal(struct sealed_conn *s, struct slice json, struct buf *out)
 {
     return record_seal(&s->s2c, json, out);
+}
+
+uint64_t wire_conn_records(const struct wire_conn *c)
+{
+    return c->sealed ? c->sealed->s2c.sequence : 0;
 }
 
 enum rc wire_ask_reauth(struct wire_conn *c, int64_t time_s, struct buf *json)

@@ -20,6 +20,8 @@ static void scratch_reset(struct scratch *s)
     s->users = NULL;
     s->request = (struct chat_request){0};
     s->login = (struct chat_login){0};
+    wipe(s->token, sizeof(s->token));
+    wipe(s->resumes, sizeof(s->resumes));
 }
 
 /*

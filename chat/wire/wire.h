@@ -95,6 +95,9 @@ MUST enum rc wire_write(struct wire *w, const struct chat_push *push, enum wire_
  */
 MUST enum rc wire_seal(struct wire_conn *c, struct slice json, struct buf *out, bool *ret_binary);
 
+/* How many records it was sealed so far. */
+uint64_t wire_conn_records(const struct wire_conn *c);
+
 /* Appends the JSON that asks a sealed connection for a new ticket, with a fresh nonce that its answer must name. */
 MUST enum rc wire_ask_reauth(struct wire_conn *c, int64_t time_s, struct buf *json);
 

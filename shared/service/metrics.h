@@ -21,7 +21,9 @@
     C(deliveries,         "Pushes that were sealed for a connection")                                     \
     C(lagged,             "Rooms of which a slow reader was told to read the history instead")            \
     C(dropped,            "Pushes that a slow reader can do without, and that were left out")              \
-    C(slow_readers,       "Connections that were closed because they did not read")
+    C(slow_readers,       "Connections that were closed because they did not read")                        \
+    C(resumed,            "Connections that were told all that they had missed")                         \
+    C(not_resumed,        "Connections that asked for it, and have to read the history")
 
 #define METRICS_GAUGES(G)                                                                                \
     G(connections,        "Open connections")                                                             \

@@ -136,6 +136,52 @@ static void check_users(struct sim *s)
         sim_stop(s, "rooms_n of all users is %zu and should be %zu", claimed, memberships);
 }
 
+/* What is kept for who resumes: counted, bounded, and nothing of what was said in a room that is closed. */
+static void check_log(const struct sim *s)
+{
+    const struct chat *chat = s->chat;
+    const struct chat_kept *kept;
+    uint64_t number = 0;
+    size_t n = 0, bytes = 0;
+
+    TAILQ_FOREACH (kept, &chat->log, of_log) {
+        const struct chat_room *room = kept->push.room;
+        if (kept->push.number <= number || kept->push.number > chat->log_number)
+            sim_stop(s, "the log is not in its order");
+        number = kept->push.number;
+        if (kept->push.messages_n && !room->open)
+            sim_stop(s, "%s: what was said is kept, and it is closed", room->id.s);
+        n++;
+        bytes += kept->size;
+    }
+    if (n != chat->log_n || n > CHAT_LOG_MAX || bytes != chat->log_bytes || bytes > CHAT_LOG_BYTES)
+        sim_stop(s, "the log has %zu pushes, %zu bytes", n, bytes);
+    if (n && chat->resumables_n == 0)
+        sim_stop(s, "the log is kept for nobody");
+}
+
+static void check_resumables(const struct sim *s)
+{
+    const struct chat_resumable *r;
+    struct chat_user *user;
+    size_t n = 0, dropped = 0;
+
+    RB_FOREACH (user, users_by_id, &s->chat->users_by_id) {
+        uint32_t dropped_by_user = 0;
+        TAILQ_FOREACH (r, &user->resumables, of_user) {
+            if (r->user != user || (!r->is_dropped && (!r->conn || r->conn->user != user)))
+                sim_stop(s, "%s can resume what was not his", user->name.s);
+            dropped_by_user += r->is_dropped;
+            n++;
+        }
+        if (dropped_by_user != user->dropped_n || dropped_by_user > s->limits.connections_per_user)
+            sim_stop(s, "%s: dropped_n is %u and should be %u", user->name.s, user->dropped_n, dropped_by_user);
+        dropped += dropped_by_user;
+    }
+    if (n != s->chat->resumables_n || dropped != s->chat->dropped_n || dropped > CHAT_DROPPED_MAX)
+        sim_stop(s, "%zu connections can be resumed, %zu of them dropped", n, dropped);
+}
+
 /* Is the push about a room, which only its members may hear of? */
 static bool is_of_room(enum chat_push_kind kind)
 {
@@ -278,4 +324,6 @@ void sim_check(struct sim *s, const struct chat_event *event, const struct chat_
         if (!is_zero(&room->key, sizeof(room->key)))
             sim_stop(s, "%s: the key of a room that is gone is in memory", room->id.s);
     check_users(s);
+    check_log(s);
+    check_resumables(s);
 }

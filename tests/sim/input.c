@@ -22,10 +22,10 @@ static char *next_word(char **rest)
 }
 
 /* The value of `word` when it reads key=value; NULL: it does not. */
-static const char *value_of(const char *word, const char *key)
+static char *value_of(const char *word, const char *key)
 {
     size_t n = strlen(key);
-    return strncmp(word, key, n) == 0 && word[n] == '=' ? word + n + 1 : NULL;
+    return strncmp(word, key, n) == 0 && word[n] == '=' ? (char *)(uintptr_t)(word + n + 1) : NULL;
 }
 
 static uint64_t number(const struct sim *s, const char *word)
@@ -125,10 +125,26 @@ static void login(struct sim *s, const char *conn_name, const char *who, struct 
     conn->user = conn->core->user;
 }
 
+/* TOKEN: of its connection all that was sent was processed; TOKEN-N: but for the last N; TOKEN=N: N records. */
+static void resume(struct sim *s, char *how, uint8_t hash[SHA256_LEN], struct chat_login *l)
+{
+    char *minus = strchr(how, '-'), *is = strchr(how, '=');
+    uint64_t n = minus ? number(s, minus + 1) : is ? number(s, is + 1) : 0;
+
+    if (minus || is)
+        *(minus ? minus : is) = 0;
+    uint64_t records = sim_records(s, how);
+    l->seen = is ? n : records > n ? records - n : 0;
+    assert_ok(sha256(slice_text(how), hash));
+    l->resumes = hash;
+}
+
 static void in_login(struct sim *s, char *rest)
 {
-    const char *conn = next_word(&rest), *who = next_word(&rest), *word, *v;
+    const char *conn = next_word(&rest), *who = next_word(&rest), *word, *token = "";
+    char *v;
     struct chat_login l = {.label = slice_text("")};
+    uint8_t hashes[2][SHA256_LEN];
     int64_t end_s = 36000;
 
     while (*(word = next_word(&rest))) {
@@ -142,10 +158,17 @@ static void in_login(struct sim *s, char *rest)
             l.epoch = (uint32_t)number(s, v);
         else if ((v = value_of(word, "id")))
             l.label = slice_text(v);
-        else
+        else if ((v = value_of(word, "resume")))
+            resume(s, v, hashes[0], &l);
+        else if ((v = value_of(word, "token"))) {
+            assert_ok(sha256(slice_text(v), hashes[1]));
+            l.token = hashes[1];
+            token = v;
+        } else
             sim_stop(s, "unknown word '%s'", word);
     }
     login(s, conn, who, l, end_s);
+    (void)snprintf(sim_conn(s, conn)->token, SIM_WORD_MAX, "%s", token);
 }
 
 /* CONN END [EPOCH]: a newer ticket of the same client, which ends in END seconds. */
@@ -218,7 +241,7 @@ static void in_drop_crowd(struct sim *s, char *rest)
     s->is_quiet = true;
     for (uint64_t i = 1; i <= n; i++) {
         (void)snprintf(who, sizeof(who), "%s%llu", prefix, (unsigned long long)i);
-        sim_drop(s, known_conn(s, who));
+        sim_drop(s, known_conn(s, who), false);
     }
     s->is_quiet = false;
 }
@@ -238,7 +261,17 @@ static void in_connect(struct sim *s, char *rest)
 
 static void in_drop(struct sim *s, char *rest)
 {
-    sim_drop(s, known_conn(s, next_word(&rest)));
+    sim_drop(s, known_conn(s, next_word(&rest)), false);
+}
+
+static void in_bye(struct sim *s, char *rest)
+{
+    sim_drop(s, known_conn(s, next_word(&rest)), true);
+}
+
+static void in_lag(struct sim *s, char *rest)
+{
+    chat_left_out(known_conn(s, next_word(&rest))->core);
 }
 
 static void in_pong(struct sim *s, char *rest)
@@ -539,6 +572,8 @@ static const struct {
     {"crowd",      in_crowd     },
     {"drop",       in_drop      },
     {"drop_crowd", in_drop_crowd},
+    {"bye",        in_bye       },
+    {"lag",        in_lag       },
     {"pong",       in_pong      },
     {"choke",      in_choke     },
     {"unchoke",    in_unchoke   },

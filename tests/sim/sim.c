@@ -85,6 +85,7 @@ void sim_open(struct sim *s, const char *file)
     STAILQ_INIT(&s->queued);
     STAILQ_INIT(&s->done);
     STAILQ_INIT(&s->shares);
+    STAILQ_INIT(&s->tokens);
     TAILQ_INIT(&s->conns);
     assert_int_equal(sem_init(&s->woken, 0, 0), 0);
     state_make(&s->conf, "chat");
@@ -94,6 +95,8 @@ void sim_open(struct sim *s, const char *file)
 static void conn_forget(struct sim *s, struct sim_conn *conn)
 {
     struct sim_receipt *receipt;
+
+    sim_keep_token(s, conn);
 
     while ((receipt = STAILQ_FIRST(&conn->receipts))) {
         STAILQ_REMOVE_HEAD(&conn->receipts, link);
@@ -123,13 +126,14 @@ void sim_close(struct sim *s)
 
     s->is_quiet = true;
     while ((conn = TAILQ_FIRST(&s->conns)))
-        sim_drop(s, conn);
+        sim_drop(s, conn, false);
     stop(s);
     while ((share = STAILQ_FIRST(&s->shares))) {
         STAILQ_REMOVE_HEAD(&s->shares, link);
         buf_done(&share->text);
         free(share);
     }
+    sim_forget_tokens(s);
     buf_done(&s->out);
     assert_int_equal(sem_destroy(&s->woken), 0);
     state_remove(&s->conf);
@@ -158,6 +162,7 @@ void sim_step(struct sim *s, struct chat_event *event)
     event->time_s = sim_time_s(s);
     chat_step(s->chat, event, &actions);
     queue_jobs(s, &actions);
+    sim_hear(s, event, &actions);
     sim_trace(s, &actions);
     sim_check(s, event, &actions);
 }
@@ -251,6 +256,7 @@ struct sim_conn *sim_connect(struct sim *s, const char *name)
     (void)snprintf(conn->name, sizeof(conn->name), "%s", name);
     conn->is_hidden = s->is_quiet;
     STAILQ_INIT(&conn->receipts);
+    STAILQ_INIT(&conn->heard);
     TAILQ_INSERT_TAIL(&s->conns, conn, link);
     sim_step(s, &event);
     conn->core = event.conn;
@@ -258,9 +264,9 @@ struct sim_conn *sim_connect(struct sim *s, const char *name)
     return conn;
 }
 
-void sim_drop(struct sim *s, struct sim_conn *conn)
+void sim_drop(struct sim *s, struct sim_conn *conn, bool is_goodbye)
 {
-    struct chat_event event = {.kind = CHAT_DISCONNECTED, .conn = conn->core};
+    struct chat_event event = {.kind = CHAT_DISCONNECTED, .conn = conn->core, .is_goodbye = is_goodbye};
 
     conn->is_closed = true;
     sim_step(s, &event);

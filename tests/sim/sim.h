@@ -36,6 +36,15 @@ struct sim_view {
     bool is_late;    /* it was held up, so the next one may be close behind */
 };
 
+/* The message that a record told. */
+struct sim_heard {
+    STAILQ_ENTRY(sim_heard) link;
+    uint8_t room_uid[ID_LEN];
+    uint64_t record, seq;
+};
+
+STAILQ_HEAD(sim_heard_list, sim_heard);
+
 struct sim_conn {
     TAILQ_ENTRY(sim_conn) link;
     char name[SIM_WORD_MAX];
@@ -47,6 +56,9 @@ struct sim_conn {
     bool wants_presence;
     struct sim_view view;
     STAILQ_HEAD(, sim_receipt) receipts;
+    char token[SIM_WORD_MAX]; /* by which it can be resumed; "": it cannot */
+    uint64_t records;         /* that it was sent */
+    struct sim_heard_list heard;
     uint64_t label;   /* of its last request that had a number as its label; 0: none */
     unsigned replies; /* to that request */
 };
@@ -56,6 +68,14 @@ struct sim_share {
     STAILQ_ENTRY(sim_share) link;
     struct name room, user;
     struct buf text;
+};
+
+/* A connection that is gone, as its client knows it. */
+struct sim_token {
+    STAILQ_ENTRY(sim_token) link;
+    char name[SIM_WORD_MAX];
+    uint64_t records;
+    struct sim_heard_list heard;
 };
 
 struct sim {
@@ -74,6 +94,7 @@ struct sim {
     struct chat_job_list queued, done; /* not yet given to the store; not yet given back to the core */
     TAILQ_HEAD(, sim_conn) conns;
     STAILQ_HEAD(, sim_share) shares;
+    STAILQ_HEAD(, sim_token) tokens;
     struct buf out; /* the trace */
 };
 
@@ -90,7 +111,7 @@ void sim_pass(struct sim *s, int64_t ms); /* time passes */
 struct sim_conn *sim_conn(struct sim *s, const char *name);
 struct sim_conn *sim_connect(struct sim *s, const char *name);
 void sim_settle(struct sim *s); /* until no job is left: all are done, and the core is told */
-void sim_drop(struct sim *s, struct sim_conn *conn);
+void sim_drop(struct sim *s, struct sim_conn *conn, bool is_goodbye);
 struct sim_share *sim_share(struct sim *s, struct slice room, struct slice user);
 /* Ends the test: says which file and line, and what is wrong. */
 _Noreturn void sim_stop(const struct sim *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -107,6 +128,11 @@ void sim_say(struct sim *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void sim_say_presence(struct sim *s, const struct chat_push *p);
 void sim_see(struct sim *s, struct sim_conn *conn, const struct chat_push *p); /* and checks that it is right then */
 void sim_presence(struct sim *s, struct sim_conn *conn);                       /* a delta, unless it is choked */
+/* hear.c: records, and what their readers hear by them */
+void sim_hear(struct sim *s, const struct chat_event *event, const struct chat_actions *actions);
+uint64_t sim_records(const struct sim *s, const char *token); /* that its connection was sent */
+void sim_keep_token(struct sim *s, struct sim_conn *conn);    /* it is gone; its client knows what it has heard */
+void sim_forget_tokens(struct sim *s);
 
 /* check.c: what must be true after every step */
 void sim_check(struct sim *s, const struct chat_event *event, const struct chat_actions *actions);

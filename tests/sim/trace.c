@@ -248,6 +248,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
         say_online(s);
         say_rooms(s, "rooms", p->user, true);
     }
+    if (p->kind == PUSH_HANDSHAKE && p->resumed != RESUME_NOT_ASKED)
+        sim_say(s, p->resumed == RESUMED ? " resumed" : " not resumed");
     if (p->kind == PUSH_ONLINE)
         say_rooms(s, "waiting", p->user, false);
     if (is_log || p->kind == PUSH_ROOM_MESSAGES)

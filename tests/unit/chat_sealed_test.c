@@ -12,7 +12,9 @@ struct client {
     struct ecdh *pair;
     uint8_t point[ECDH_POINT];
     struct record_stream c2s, s2c;
-    bool has_point; /* the test has chosen it */
+    bool has_point;     /* the test has chosen it */
+    const char *resume; /* of the authenticator; NULL: none */
+    uint8_t token[SHA256_LEN];
 };
 
 static void get_bytes(const json_t *j, const char *name, uint8_t *out, size_t n)
@@ -99,6 +101,8 @@ static struct buf authenticator(const struct client *c, struct slice ticket, enu
     jw_base64url(&j, "ecdh", slice_of(c->point, ECDH_POINT));
     jw_int(&j, "time", 1); /* measured, never refused */
     jw_text(&j, "device", slice_text("test"));
+    if (c->resume)
+        jw_raw(&j, "resume", slice_text(c->resume));
     jw_close(&j, '}');
     assert_ok(jw_end(&j));
     assert_ok(envelope_context(&ticket, 1, &context));
@@ -152,6 +156,7 @@ static void client_take_welcome(struct client *c)
     assert_ok(json_parse_object(buf_slice(&plain), JSON_DEPTH_CHAT, &reply));
     get_bytes(reply, "session_id", parties.session_id, RECORD_SESSION_ID);
     get_bytes(reply, "ecdh", point, ECDH_POINT);
+    get_bytes(reply, "resume", c->token, sizeof(c->token));
     memcpy(secrets.session, c->kit->ticket.session.bytes, AEAD_KEY);
     assert_ok(ecdh_shared(c->pair, point, secrets.ecdh));
     const struct slice frames[3] = {buf_slice(&c->challenge), login, buf_slice(&c->welcome)};
@@ -202,6 +207,63 @@ static void sealed__logs_in_and_talks_in_records(void **state)
         assert_true(is_binary);
         assert_ok(record_open(&c->s2c, buf_slice(&out), &text));
         assert_slice(buf_slice(&text), "{\"a\":1}");
+    }
+}
+
+#define TOKEN_TEXT "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE" /* 32 bytes of 1 */
+
+static void sealed__tells_of_a_token_its_hash_and_how_far_it_was_read(void **state)
+{
+    struct client *c = *state;
+    uint8_t token[SHA256_LEN], hash[SHA256_LEN];
+
+    memset(token, 1, sizeof(token));
+    assert_ok(sha256(SLICE(token), hash));
+    c->resume = "{\"token\":\"" TOKEN_TEXT "\",\"last\":41}";
+    client_login(c);
+    const struct chat_login *login = c->kit->event.login;
+    assert_memory_equal(login->resumes, hash, SHA256_LEN);
+    assert_int_equal(login->seen, 42);
+    assert_ok(sha256(SLICE(c->token), hash)); /* of the new connection's own */
+    assert_memory_equal(login->token, hash, SHA256_LEN);
+    memcpy(token, c->token, sizeof(token));
+    c->resume = "{\"token\":\"" TOKEN_TEXT "\",\"last\":-1}";
+    client_login(c);
+    assert_int_equal(c->kit->event.login->seen, 0);
+    assert_memory_not_equal(token, c->token, sizeof(token));
+    c->resume = NULL;
+    client_login(c);
+    assert_null(c->kit->event.login->resumes);
+    assert_non_null(c->kit->event.login->token);
+}
+
+static void sealed__refuses_a_resume_that_is_malformed(void **state)
+{
+    static const char *const bad[] = {
+        "null",
+        "1",
+        "\"" TOKEN_TEXT "\"",
+        "[]",
+        "{}",
+        "{\"token\":\"" TOKEN_TEXT "\"}",
+        "{\"last\":1}",
+        "{\"token\":\"\",\"last\":1}",
+        "{\"token\":1,\"last\":1}",
+        "{\"token\":\"AQ" TOKEN_TEXT "\",\"last\":1}",
+        "{\"token\":\"AQEB\",\"last\":1}",
+        "{\"token\":\"" TOKEN_TEXT "=\",\"last\":1}",
+        "{\"token\":\"" TOKEN_TEXT "\",\"last\":-2}",
+        "{\"token\":\"" TOKEN_TEXT "\",\"last\":\"1\"}",
+        "{\"token\":\"" TOKEN_TEXT "\",\"last\":1.0}",
+        "{\"token\":\"" TOKEN_TEXT "\",\"last\":9223372036854775807}",
+    };
+    struct client *c = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        c->resume = bad[i];
+        client_connect(c);
+        assert_rc(client_login_as(c, LABEL_AP_AUTHENTICATOR, "alice"), RC_MALFORMED);
+        assert_refused(c, LOGIN_FAILED);
     }
 }
 
@@ -414,6 +476,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SEALED_TEST(sealed__logs_in_and_talks_in_records),
+        SEALED_TEST(sealed__tells_of_a_token_its_hash_and_how_far_it_was_read),
+        SEALED_TEST(sealed__refuses_a_resume_that_is_malformed),
         SEALED_TEST(sealed__refuses_a_login_frame_on_another_connection),
         SEALED_TEST(sealed__takes_one_try_per_challenge),
         SEALED_TEST(sealed__refuses_an_authenticator_of_another_kind_or_name),

@@ -19,6 +19,7 @@
 struct walk {
     struct sim sim;
     uint64_t seed, labels;
+    unsigned tokens[PEOPLE], tokens_n; /* of each his last one */
     bool is_shown;
     char input[SIM_INPUT_MAX];
 };
@@ -48,9 +49,23 @@ static void PRINTF_LIKE(2, 3) input(struct walk *w, const char *fmt, ...)
     buf_reset(&w->sim.out);
 }
 
+/* On a sealed connection mostly, which often resumes an earlier one: mostly his own, that dropped or that lives. */
 static void come(struct walk *w, unsigned c)
 {
-    input(w, "login c%u u%u ext", c, pick(w, PEOPLE));
+    unsigned u = pick(w, PEOPLE);
+    char resume[64] = "";
+
+    if (pick(w, 4) == 0) {
+        input(w, "login c%u u%u ext", c, u);
+        if (pick(w, 2))
+            input(w, "c%u subscribe", c);
+        return;
+    }
+    if (w->tokens_n && pick(w, 4))
+        (void)snprintf(resume, sizeof(resume), " resume=T%u-%u", w->tokens[pick(w, 8) ? u : pick(w, PEOPLE)],
+                       pick(w, 3));
+    w->tokens[u] = ++w->tokens_n;
+    input(w, "login c%u u%u sealed token=T%u%s", c, u, w->tokens[u], resume);
     if (pick(w, 2))
         input(w, "c%u subscribe", c);
 }

@@ -163,10 +163,13 @@ class Stream:
 
 
 class SealedChat(Chat):
-    """A sealed connection. greet=False leaves the login to the test."""
+    """
+    A sealed connection. greet=False leaves the login to the test. resume: {"token", "last"} of an earlier one, as its
+    resumable() tells.
+    """
 
-    def __init__(self, realm, ticket, greet=True, **how):
-        self.streams = None
+    def __init__(self, realm, ticket, greet=True, resume=None, **how):
+        self.streams, self.resume = None, resume
         self.pair = ec.generate_private_key(ec.SECP256R1())
         super().__init__(realm, ticket, greet=False, subprotocols=[SUBPROTOCOL], **how)
         assert self.ws.subprotocol == SUBPROTOCOL
@@ -181,7 +184,8 @@ class SealedChat(Chat):
 
     def login_frame(self, **change):
         nonce = from_b64url(self.challenge["nonce"])
-        a = self.ticket.authenticator(nonce, ecdh=b64url(self.point()))
+        more = {"resume": self.resume} if self.resume else {}
+        a = self.ticket.authenticator(nonce, ecdh=b64url(self.point()), **more)
         return json.dumps({"type": "login", "v": 1, "ticket": self.ticket.ticket, "authenticator": a, **change})
 
     def login_sealed(self):
@@ -194,6 +198,7 @@ class SealedChat(Chat):
         reply = json.loads(unseal(t.key, "ap-reply", from_b64url(json.loads(welcome)["reply"]), r.name,
                                   t.user.name, t.service, sha(self.frame)))
         self.welcome = reply
+        r.remember("resume token", from_b64url(reply["resume"]))
         peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), from_b64url(reply["ecdh"]))
         shared = self.pair.exchange(ec.ECDH(), peer)
         salt = sha(sha(self.challenge_text) + sha(self.frame) + sha(welcome))
@@ -219,6 +224,10 @@ class SealedChat(Chat):
             self.shares[frame["room"]["room"]] = frame["secret"]
             self.realm.remember("share", frame["secret"])
         return frame
+
+    def resumable(self, last=None):
+        """What the next connection says to go on from here, when no more is read from this one."""
+        return {"token": self.welcome["resume"], "last": self.streams[1].n - 1 if last is None else last}
 
     def seal(self, type_, **fields):
         return self.streams[0].seal(dump({"type": type_, **fields}))
