@@ -68,6 +68,8 @@ static int make_chat(struct daemon *d)
                      .room_members = (uint32_t)c->chat_room_members_max,
                      .text_bytes = (uint32_t)c->chat_text_max,
                      .user_data_bytes = (uint64_t)c->chat_user_data_max,
+                     .search_room_bytes = CHAT_SEARCH_ROOM_BYTES,
+                     .search_bytes = CHAT_SEARCH_BYTES,
                      .keep_days = (uint32_t)c->chat_keep_days_max,
                      .request_rate = (uint32_t)c->chat_request_rate,
                      .request_burst = (uint32_t)c->chat_request_burst,

@@ -6,7 +6,7 @@
 # shellcheck shell=bash disable=SC2034
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libjansson-dev libsqlite3-dev libinih-dev
-    libutf8proc-dev libbsd-dev libmicrohttpd-dev libwebsockets-dev libuv1-dev libwebsockets-evlib-uv libcurl4-openssl-dev
+    libutf8proc-dev libunistring-dev libbsd-dev libmicrohttpd-dev libwebsockets-dev libuv1-dev libwebsockets-evlib-uv libcurl4-openssl-dev
     libedit-dev)
 PACKAGES_SERVE=(nginx python3)
 PACKAGES_EXAMPLES=(curl jq openssl python3 python3-websockets python3-cryptography)

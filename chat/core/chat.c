@@ -22,13 +22,14 @@ static void (*const commands[CMD_COUNT])(const struct call *c) = {
     [CMD_EDIT_MESSAGE] = cmd_edit_message,
     [CMD_DELETE_MESSAGE] = cmd_delete_message,
     [CMD_SUBSCRIBE] = cmd_subscribe,
+    [CMD_SEARCH] = cmd_search,
 };
 
 /* Known clients of before do not know these. */
 static bool is_extension(enum chat_command cmd)
 {
     return cmd == CMD_GET_HISTORY || cmd == CMD_MARK_READ || cmd == CMD_TYPING || cmd == CMD_EDIT_MESSAGE ||
-           cmd == CMD_DELETE_MESSAGE || cmd == CMD_SUBSCRIBE;
+           cmd == CMD_DELETE_MESSAGE || cmd == CMD_SEARCH || cmd == CMD_SUBSCRIBE;
 }
 
 static void done_add_user(struct chat *chat, struct chat_job *job)
@@ -82,6 +83,7 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     subscribers_init(chat);
     TAILQ_INIT(&chat->grave);
     TAILQ_INIT(&chat->expiry);
+    TAILQ_INIT(&chat->searches);
     SLIST_INIT(&chat->arena.blocks);
     *ret = chat;
     return RC_OK;

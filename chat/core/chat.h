@@ -29,6 +29,12 @@
 #define CHAT_ONLINE_PER_CONN_MS 2     /* ... and as many ms per connection there is, when that is more (N/500 s) */
 #define CHAT_ONLINE_AGAIN_MS    5000  /* one more `online` this long after the last change */
 
+#define CHAT_SEARCH_ROOM_BYTES (32 * 1024 * 1024)  /* what kerb-chat gives: the oldest words are left out */
+#define CHAT_SEARCH_BYTES      (128 * 1024 * 1024) /* ... of all rooms; the longest unused are given up */
+#define CHAT_SEARCH_PAGE_ROWS  200                 /* taken into it in one step ... */
+#define CHAT_SEARCH_PAGE_BYTES 65536               /* ... so that nobody waits for long */
+#define CHAT_SEARCH_ASKS       100                 /* that wait for it to be made */
+
 #define CHAT_EXPIRE_MS    3600000 /* a room that keeps its messages for days is looked through so often ... */
 #define CHAT_EXPIRE_ROOMS 4       /* ... and no more of them at a time */
 
@@ -77,8 +83,9 @@ struct chat_limits {
     uint32_t rooms, rooms_per_user, room_members;
     uint32_t text_bytes;
     uint64_t user_data_bytes;
-    uint32_t keep_days;                   /* no room keeps its messages for longer; 0: as long as it likes */
-    uint32_t request_rate, request_burst; /* a second and connection; at once. rate 0: as many as they like */
+    size_t search_room_bytes, search_bytes; /* of memory for the words of a room, of all rooms */
+    uint32_t keep_days;                     /* no room keeps its messages for longer; 0: as long as it likes */
+    uint32_t request_rate, request_burst;   /* a second and connection; at once. rate 0: as many as they like */
 };
 
 struct chat_env {
@@ -158,6 +165,7 @@ enum chat_push_kind {
     PUSH_NEW_ROOM,
     PUSH_GET_SECRET,
     PUSH_ROOM_MESSAGES,
+    PUSH_FOUND,
     PUSH_CLOSE_ROOM,
     PUSH_DATA,
     PUSH_ERROR,
@@ -201,7 +209,7 @@ struct chat_push {
     const struct chat_user *user;              /* HANDSHAKE, ONLINE, PRESENCE: whose rooms */
     bool extensions;                           /* HANDSHAKE, ONLINE, ROOM_MESSAGES: with what is additive */
     struct chat_presence presence;             /* PRESENCE */
-    uint64_t seq;                              /* READ; LAGGED: from which on */
+    uint64_t seq;                              /* READ; LAGGED, FOUND: from which on */
     int64_t authenticator_s;                   /* HANDSHAKE */
     const uint8_t *history_id;                 /* HANDSHAKE: ID_LEN bytes; NULL: not told */
     enum chat_resumed resumed;                 /* HANDSHAKE */
@@ -210,12 +218,13 @@ struct chat_push {
     struct slice share;                        /* NEW_ROOM */
     struct slice asked_by;                     /* GET_SECRET; TYPING: who */
     const char *reason;                        /* CLOSE_ROOM: "quorum_lost", "deleted" */
-    const struct chat_shown_message *messages; /* NEW_MESSAGE, EDITED, DELETED: one; ROOM_MESSAGES: oldest
-                                                  first; ACK: one or none */
+    const struct chat_shown_message *messages; /* NEW_MESSAGE, EDITED, DELETED: one; FOUND: newest first; ROOM_MESSAGES:
+                                                  oldest first; ACK: one or none */
     size_t messages_n;
     bool more;                     /* ROOM_MESSAGES: there are older ones */
     uint64_t floor;                /* ROOM_MESSAGES: up to this number nothing is kept any more */
-    bool is_page, more_after;      /* ROOM_MESSAGES: the answer to get_history; there are newer ones */
+    bool is_page, more_after;      /* ROOM_MESSAGES: the answer to get_history; there are newer ones; FOUND: further */
+    bool is_complete;              /* FOUND: nothing of the room was left out */
     enum chat_side side;           /* of a page: what does not fit goes from its far end */
     struct slice cid;              /* ACK of a message, or empty */
     bool dup;                      /* ACK: it was stored before */

@@ -80,6 +80,7 @@ void done_expire(struct chat *chat, struct chat_job *job)
     chat->expiring_n--;
     if (!room)
         return;
+    search_expired(chat, room, job->floor);
     if (job->rc == RC_OK && job->more_after)
         look_again(chat, room);
     else

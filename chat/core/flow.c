@@ -26,8 +26,9 @@ static int64_t wait_ms(const struct chat *chat, struct chat_bucket *b, uint32_t 
 /* What makes much work for little. */
 static int64_t cost_of(enum chat_command cmd)
 {
-    return (cmd == CMD_GET_HISTORY || cmd == CMD_GO_ROOM || cmd == CMD_NEW_ROOM || cmd == CMD_SUBSCRIBE ? 5 : 1) *
-           TOKEN;
+    bool is_costly = cmd == CMD_GET_HISTORY || cmd == CMD_SEARCH || cmd == CMD_GO_ROOM || cmd == CMD_NEW_ROOM ||
+                     cmd == CMD_SUBSCRIBE;
+    return (is_costly ? 5 : 1) * TOKEN;
 }
 
 int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command cmd)

@@ -39,9 +39,8 @@ void cmd_get_history(const struct call *c)
     act_job(c->chat, job);
 }
 
-/* What a row says now: a message its text, a revision that of its message, unless a later one followed. */
-static enum rc open_row(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
-                        struct buf *text, struct chat_shown_message *ret)
+enum rc history_open_row(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
+                         struct buf *text, struct chat_shown_message *ret)
 {
     int64_t expired_s = room_expired_s(chat, room);
     bool is_outdated = row->target && (!row->revised || row->rev != row->seq || row->revised->time_s < expired_s);
@@ -57,19 +56,15 @@ static enum rc open_row(const struct chat *chat, const struct chat_room *room, c
     return RC_OK;
 }
 
-/*
- * Opens the rows into the arena. One that does not open was tampered with, one that is expired was on its way when its
- * time passed: it is left out, and its seq shows the gap.
- */
-static struct chat_shown_message *open_rows(struct chat *chat, const struct chat_room *room, const struct chat_job *job,
-                                            size_t *ret_n)
+struct chat_shown_message *history_open_rows(struct chat *chat, const struct chat_room *room,
+                                             const struct chat_job *job, size_t *ret_n)
 {
     AUTO(buf_done) struct buf text = {0};
     struct chat_shown_message *list = arena_get(&chat->arena, (job->rows_n + 1) * sizeof(*list));
     size_t n = 0;
 
     for (size_t i = 0; i < job->rows_n; i++) {
-        if (open_row(chat, room, &job->rows[i], &text, &list[n]) != RC_OK)
+        if (history_open_row(chat, room, &job->rows[i], &text, &list[n]) != RC_OK)
             continue;
         list[n].text = arena_copy(&chat->arena, list[n].text);
         list[n].from = arena_copy(&chat->arena, list[n].from);
@@ -109,6 +104,10 @@ static enum chat_code history_refusal(const struct chat_room *room, const struct
 
 void done_load_history(struct chat *chat, struct chat_job *job)
 {
+    if (job->search) {
+        search_built(chat, job);
+        return;
+    }
     struct chat_room *room = job_room(chat, job);
     struct chat_conn *asker = conn_by_serial(chat, job->conn);
 
@@ -126,7 +125,7 @@ void done_load_history(struct chat *chat, struct chat_job *job)
     struct chat_push *push = push_new(chat, PUSH_ROOM_MESSAGES);
     push->room = room;
     push->extensions = true;
-    push->messages = open_rows(chat, room, job, &push->messages_n);
+    push->messages = history_open_rows(chat, room, job, &push->messages_n);
     push->more = job->more_before;
     push->floor = job->floor;
     push->more_after = job->more_after;
@@ -150,5 +149,8 @@ void done_load_history(struct chat *chat, struct chat_job *job)
 
 void done_load_messages(struct chat *chat, struct chat_job *job)
 {
-    revise_loaded(chat, job);
+    if (job->message.target)
+        revise_loaded(chat, job);
+    else
+        search_loaded(chat, job);
 }

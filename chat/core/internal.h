@@ -74,8 +74,11 @@ struct chat {
     uint64_t round, round_state;         /* the last round, and the state when it began */
     int64_t round_ms;                    /* before that time nobody is told */
 
-    TAILQ_HEAD(, chat_room) expiry; /* rooms that keep their messages for days, in the order of their times */
-    size_t expiring_n;              /* of them at the store */
+    TAILQ_HEAD(, chat_room) expiry;     /* rooms that keep their messages for days, in the order of their times */
+    size_t expiring_n;                  /* of them at the store */
+    TAILQ_HEAD(, chat_search) searches; /* the longest unused first */
+    size_t search_bytes;
+
     /* resume: what connections that drop may miss, and those that did */
     struct chat_missed missed;            /* what was for all */
     struct chat_kept_list log;            /* of all, oldest first */
@@ -288,6 +291,28 @@ void history_ask(struct chat *chat, struct chat_room *room, const struct chat_co
 void cmd_get_history(const struct call *c);
 void done_load_history(struct chat *chat, struct chat_job *job);
 void done_load_messages(struct chat *chat, struct chat_job *job);
+/*
+ * What a row says now: a message its text, a revision that of its message, unless a later one followed. What is in *ret
+ * is borrowed from row and text. Errors: as message_open; NOT_FOUND: its time has passed.
+ */
+MUST enum rc history_open_row(const struct chat *chat, const struct chat_room *room, const struct chat_message_row *row,
+                              struct buf *text, struct chat_shown_message *ret);
+/*
+ * Opens a job's rows into the arena. One that does not open was tampered with, one that is expired was on its way when
+ * its time passed: it is left out, and its seq shows the gap.
+ */
+struct chat_shown_message *history_open_rows(struct chat *chat, const struct chat_room *room,
+                                             const struct chat_job *job, size_t *ret_n);
+
+/* search.c */
+void cmd_search(const struct call *c);
+void search_built(struct chat *chat, struct chat_job *job);
+void search_loaded(struct chat *chat, struct chat_job *job);
+void search_added(struct chat *chat, struct chat_room *room, uint64_t seq, struct slice text); /* and stored */
+void search_revised(struct chat *chat, struct chat_room *room, uint64_t seq, struct slice was, struct slice is);
+void search_expired(struct chat *chat, struct chat_room *room, uint64_t floor);
+/* Wipes what is known of its words; who waits is told why. */
+void search_end(struct chat *chat, struct chat_room *room, enum chat_code code);
 
 /* log.c: what may have been missed, kept once for all who were sent it */
 struct chat_kept {

@@ -59,6 +59,7 @@ void chat_job_free(struct chat_job *job)
     buf_done(&job->value);
     buf_done(&job->label);
     buf_done(&job->text);
+    buf_done(&job->was);
     wipe(job, sizeof(*job));
     free(job);
 }

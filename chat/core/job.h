@@ -95,10 +95,10 @@ struct chat_job {
     uint64_t feed_seq;
     uint64_t data_max;   /* SAVE_DATA: bytes that `who` may have stored, keys included */
     enum chat_side side; /* LOAD_HISTORY: of from_seq */
-    int64_t expired_s;   /* EXPIRE, LOAD_HISTORY: messages of before are not there any more; 0: all are */
-    uint32_t keep_days;  /* ADD_ROOM: 0 for ever */
-    uint64_t from_seq;   /* LOAD_HISTORY, MARK_READ */
-    uint64_t *seqs;      /* LOAD_MESSAGES */
+    int64_t expired_s;  /* EXPIRE, LOAD_HISTORY, LOAD_MESSAGES: messages of before are not there any more; 0: all are */
+    uint32_t keep_days; /* ADD_ROOM: 0 for ever */
+    uint64_t from_seq;  /* LOAD_HISTORY, MARK_READ */
+    uint64_t *seqs;     /* LOAD_MESSAGES */
     size_t seqs_n;
     bool own;           /* LOAD_MESSAGES */
     uint32_t rows_max;  /* LOAD_HISTORY */
@@ -111,16 +111,19 @@ struct chat_job {
     size_t rows_n;
     uint8_t found_uid[ID_LEN];    /* the room of the message with the cid */
     bool more_before, more_after; /* LOAD_HISTORY: there are older ones, newer ones */
-    uint64_t floor;               /* LOAD_HISTORY, EXPIRE: up to this number all is gone since its time has passed */
-    struct chat_pair *pairs;      /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
+    uint64_t floor; /* LOAD_HISTORY, LOAD_MESSAGES, EXPIRE: up to this number all is gone since its time has passed */
+    struct chat_pair *pairs; /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
     size_t pairs_n;
 
     /* the core's own; the store does not look at it */
     uint64_t conn; /* serial of who asked; 0: nobody is waiting */
     struct buf label, text;
-    uint64_t opening;           /* of the room, when the job was made */
-    bool to_all;                /* LOAD_HISTORY: the room has just been opened, everybody is shown it */
-    bool is_page;               /* LOAD_HISTORY: for get_history */
+    uint64_t opening; /* of the room, when the job was made */
+    bool to_all;      /* LOAD_HISTORY: the room has just been opened, everybody is shown it */
+    bool is_page;     /* LOAD_HISTORY: for get_history */
+    uint64_t search;  /* LOAD_HISTORY: for the index of that serial; 0: to be shown */
+    bool is_complete; /* LOAD_MESSAGES: the index that was asked holds the whole room; else from from_seq on */
+    struct buf was;   /* REVISE: the text that the message had */
     bool is_numbered, is_first; /* ADD_MESSAGE, REVISE: it was; nothing of its room was under way then */
 };
 

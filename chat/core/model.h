@@ -15,6 +15,7 @@
 #include "shared/crypto/envelope.h"
 
 struct chat;
+struct chat_search;
 
 struct chat_bucket {
     int64_t parts, since_ms; /* of tokens; monotonic, 0: it is full */
@@ -141,12 +142,13 @@ struct chat_room {
     uint32_t shown_n; /* members shown as online */
     uint64_t flip;    /* when they last became enough, or too few */
     uint8_t key_check[SHA256_LEN];
-    bool open;               /* a room of threshold 0 always is */
-    struct envelope_key key; /* while open; wiped when it closes */
-    uint64_t opening;        /* counts openings, so that an answer of an earlier one is not shown */
-    uint64_t seq;            /* last number given out */
-    uint64_t head;           /* last number stored */
-    uint32_t messages_n;     /* on their way to the store */
+    bool open;                  /* a room of threshold 0 always is */
+    struct envelope_key key;    /* while open; wiped when it closes */
+    struct chat_search *search; /* NULL: nobody has searched it since it was opened */
+    uint64_t opening;           /* counts openings, so that an answer of an earlier one is not shown */
+    uint64_t seq;               /* last number given out */
+    uint64_t head;              /* last number stored */
+    uint32_t messages_n;        /* on their way to the store */
     bool resync; /* one of them was not stored: no new ones until all have come back; to be numbered then: */
     struct chat_job_list refused; /* those that came behind the hole, */
     struct chat_job_list waiting; /* those that have come since */

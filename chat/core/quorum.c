@@ -104,7 +104,9 @@ void room_close(struct chat *chat, struct chat_room *room, const char *reason)
     push->reason = reason;
     missed_keep(chat, &room->missed, push);
     act_send_members(chat, room, push, NULL);
-    refuse_waiting(chat, room, strcmp(reason, "deleted") == 0 ? CODE_NOT_FOUND : CODE_ROOM_CLOSED);
+    enum chat_code code = strcmp(reason, "deleted") == 0 ? CODE_NOT_FOUND : CODE_ROOM_CLOSED;
+    refuse_waiting(chat, room, code);
+    search_end(chat, room, code);
     presence_changed(chat);
 }
 

@@ -23,6 +23,7 @@
     X(SAVE_DATA, "save_data")                           \
     X(GET_DATA, "get_data")                             \
     X(GET_HISTORY, "get_history")                       \
+    X(SEARCH, "search")                                 \
     X(MARK_READ, "mark_read")                           \
     X(TYPING, "typing")                                 \
     X(SUBSCRIBE, "subscribe")                           \
@@ -42,6 +43,9 @@ enum chat_command {
 #define KEEP_DAYS_MAX   36500
 #define THRESHOLD_ALL   UINT32_MAX
 #define PAGE_MAX        200 /* messages of one get_history */
+#define SEARCH_MAX      50  /* messages of one search */
+#define SEARCH_DEFAULT  20
+#define SEARCH_TEXT_MAX 1024 /* bytes of what is looked for */
 #define PAGE_DEFAULT    100
 
 /* The stable words of `error` pushes, and their sentences. */
@@ -99,8 +103,9 @@ struct chat_request {
     size_t users_n;
 
     enum chat_side side; /* GET_HISTORY: which messages, */
-    uint64_t seq;        /* seen from where; MARK_READ: up to which; EDIT_MESSAGE, DELETE_MESSAGE: which one */
-    uint32_t limit;      /* and how many */
+    uint64_t
+        seq; /* seen from where; MARK_READ: up to which; EDIT_MESSAGE, DELETE_MESSAGE: which one; SEARCH: before it */
+    uint32_t limit; /* and how many */
 
     bool presence; /* SUBSCRIBE: to who is online, or no more */
 

@@ -79,7 +79,7 @@ static void say_revised_before(struct chat *chat, const struct chat_room *room, 
     message_ack(chat, room, job, message_show(chat, row, slice_of("", 0)), true);
 }
 
-static void store_revision(struct chat *chat, struct chat_room *room, struct chat_job *loaded)
+static void store_revision(struct chat *chat, struct chat_room *room, struct chat_job *loaded, struct buf *was)
 {
     struct chat_job *job = room_job(room, JOB_REVISE);
     struct chat_message_row *row = &job->message;
@@ -94,6 +94,7 @@ static void store_revision(struct chat *chat, struct chat_room *room, struct cha
     memcpy(job->who, loaded->who, ID_LEN);
     job->text = buf_take(&loaded->text);
     job->label = buf_take(&loaded->label);
+    job->was = buf_take(was);
     job->conn = loaded->conn;
     number_job(chat, room, job);
 }
@@ -115,7 +116,7 @@ void revise_loaded(struct chat *chat, struct chat_job *job)
     else if (is_deletion ? is_deleted : slice_eq(buf_slice(&was), buf_slice(&job->text)))
         say_revised_before(chat, room, job);
     else
-        store_revision(chat, room, job);
+        store_revision(chat, room, job, &was);
 }
 
 /* --- it is stored --- */
@@ -142,6 +143,8 @@ void done_revise(struct chat *chat, struct chat_job *job)
 {
     struct chat_room *room = job_room(chat, job);
 
+    if (job->rc == RC_OK && room)
+        search_revised(chat, room, job->message.target, buf_slice(&job->was), buf_slice(&job->text));
     if (job->rc == RC_OK)
         show_revision(chat, room, job);
     else if (!room)

@@ -192,6 +192,7 @@ void rooms_free(struct chat *chat)
     rooms_bury(chat);
     while ((room = RB_MIN(rooms_by_id, &chat->rooms_by_id))) {
         RB_REMOVE(rooms_by_id, &chat->rooms_by_id, room);
+        search_end(chat, room, CODE_ROOM_CLOSED);
         room_free(room);
     }
 }

@@ -226,6 +226,7 @@ static enum rc load_messages(struct sqlite_store *s, struct chat_job *job)
 
     if (room == NULL)
         return RC_NOT_FOUND;
+    TRY(store_floor(s, room, job->expired_s, &job->floor));
     for (size_t i = 0; i < job->seqs_n; i++)
         TRY(load_one(s, room, job->seqs[i], job));
     return RC_OK;

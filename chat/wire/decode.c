@@ -177,6 +177,22 @@ static enum chat_code read_page(const struct scratch *s, struct chat_request *r)
     return CODE_COUNT;
 }
 
+/* What is looked for; without `before`: in all of the room. */
+static enum chat_code read_search(const struct scratch *s, struct chat_request *r)
+{
+    uint64_t limit = SEARCH_DEFAULT;
+
+    r->seq = UINT64_MAX;
+    if (json_get_text(s->json, "text", &r->text) != RC_OK)
+        return CODE_MALFORMED;
+    if (json_object_get(s->json, "before") && read_number(s, "before", INT64_MAX, &r->seq) != CODE_COUNT)
+        return CODE_MALFORMED;
+    if (json_object_get(s->json, "limit") && (read_number(s, "limit", SEARCH_MAX, &limit) != CODE_COUNT || limit == 0))
+        return CODE_MALFORMED;
+    r->limit = (uint32_t)limit;
+    return r->text.n <= SEARCH_TEXT_MAX ? CODE_COUNT : CODE_LIMIT;
+}
+
 /* The name of a saved value; absent or empty stands for all of them, where `required` is false. */
 static enum chat_code read_key(const struct scratch *s, struct chat_request *r, bool required)
 {
@@ -245,6 +261,8 @@ enum chat_code decode_fields(struct wire_conn *c, enum chat_command cmd)
         CHECK(read_subscription(s, r));
     } else if (cmd == CMD_GET_HISTORY) {
         CHECK(read_page(s, r));
+    } else if (cmd == CMD_SEARCH) {
+        CHECK(read_search(s, r));
     } else if (cmd == CMD_SAVE_DATA) {
         CHECK(read_key(s, r, true));
         CHECK(read_data(s, r));

@@ -195,6 +195,8 @@ static size_t middle_of(const struct chat_push *p)
 {
     size_t i = 0;
 
+    if (p->kind == PUSH_FOUND)
+        return 0;
     if (!p->is_page || p->side == SIDE_NEWEST || p->side == SIDE_BEFORE)
         return p->messages_n;
     while (p->side == SIDE_AROUND && i < p->messages_n && p->messages[i].seq < p->seq)
@@ -239,6 +241,20 @@ static void put_room_messages(const struct encoder *e, struct jw *j, const struc
     jw_int(j, "head", (int64_t)p->room->head);
     jw_bool(j, "more_before", more_before);
     jw_bool(j, "more_after", p->more_after || w.end < p->messages_n);
+}
+
+/* Newest first; how far back the words of the room are known. */
+static void put_found(const struct encoder *e, struct jw *j, const struct chat_push *p)
+{
+    jw_text(j, "room", name_slice(&p->room->id));
+    struct window w = what_fits(p, j->out->n + MESSAGE_OVERHEAD);
+    jw_open(j, "messages", '[');
+    for (size_t i = w.first; i < w.end; i++)
+        put_message(e, j, NULL, p, &p->messages[i], true, false);
+    jw_close(j, ']');
+    jw_bool(j, "more", p->more_after || w.end < p->messages_n);
+    jw_int(j, "from_seq", (int64_t)p->seq);
+    jw_bool(j, "complete", p->is_complete);
 }
 
 static void put_close_room(const struct encoder *e, struct jw *j, const struct chat_push *p)
@@ -363,6 +379,7 @@ static const struct {
     [PUSH_NEW_ROOM] = {"new_room",      put_new_room     },
     [PUSH_GET_SECRET] = {"get_secret",    put_get_secret   },
     [PUSH_ROOM_MESSAGES] = {"room_messages", put_room_messages},
+    [PUSH_FOUND] = {"found",         put_found        },
     [PUSH_CLOSE_ROOM] = {"close_room",    put_close_room   },
     [PUSH_DATA] = {"data",          put_data         },
     [PUSH_ERROR] = {"error",         put_error        },

@@ -84,6 +84,8 @@ static void check_room(const struct sim *s, const struct chat_room *room)
                  (unsigned long long)room->head);
     if (room->messages_n == 0 && room->seq != room->head)
         sim_stop(s, "%s: nothing is under way, and the next number would leave a gap", room->id.s);
+    if (!room->open && room->search)
+        sim_stop(s, "%s: the words of a closed room are in memory", room->id.s);
     if ((!room->open || room->threshold == 0) && !is_zero(&room->key, sizeof(room->key)))
         sim_stop(s, "%s: the key is in memory while the room is closed", room->id.s);
     if (room->open && room->threshold && is_zero(&room->key, sizeof(room->key)))
@@ -186,8 +188,8 @@ static void check_resumables(const struct sim *s)
 static bool is_of_room(enum chat_push_kind kind)
 {
     return kind == PUSH_NEW_MESSAGE || kind == PUSH_NEW_ROOM || kind == PUSH_GET_SECRET || kind == PUSH_ROOM_MESSAGES ||
-           kind == PUSH_CLOSE_ROOM || kind == PUSH_EDITED || kind == PUSH_DELETED || kind == PUSH_READ ||
-           kind == PUSH_TYPING;
+           kind == PUSH_CLOSE_ROOM || kind == PUSH_EDITED || kind == PUSH_FOUND || kind == PUSH_DELETED ||
+           kind == PUSH_READ || kind == PUSH_TYPING;
 }
 
 static bool is_member(const struct chat_room *room, const struct chat_user *user)
@@ -226,6 +228,15 @@ static void check_history(const struct sim *s, const struct chat_push *p)
         sim_stop(s, "%s: a history that does not begin with the first", p->room->id.s);
     if (p->messages_n && p->messages[p->messages_n - 1].seq > p->room->head)
         sim_stop(s, "%s: a history that goes beyond head", p->room->id.s);
+}
+
+/* Newest first, and what is there now. */
+static void check_found(const struct sim *s, const struct chat_push *p)
+{
+    for (size_t i = 0; i < p->messages_n; i++)
+        if (p->messages[i].target || p->messages[i].is_deleted || p->messages[i].seq > p->room->head ||
+            (i > 0 && p->messages[i].seq >= p->messages[i - 1].seq))
+            sim_stop(s, "%s: what was found is not in order", p->room->id.s);
 }
 
 /* Exactly one reply carries the label: here, not two. */
@@ -272,8 +283,10 @@ static void check_send(const struct sim *s, struct sim_conn *conn, const struct 
     bool is_log = p->kind == PUSH_NEW_MESSAGE || p->kind == PUSH_EDITED || p->kind == PUSH_DELETED;
     if (is_log && p->messages[0].seq > p->room->head)
         sim_stop(s, "%s is shown a message of %s that is not stored", conn->name, p->room->id.s);
-    if ((p->kind == PUSH_ROOM_MESSAGES || is_log) && !p->room->open)
+    if ((p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_FOUND || is_log) && !p->room->open)
         sim_stop(s, "%s is shown messages of %s, which is closed", conn->name, p->room->id.s);
+    if (p->kind == PUSH_FOUND)
+        check_found(s, p);
     if (p->kind == PUSH_NEW_ROOM && p->share.n)
         receive_share(conn, p->room);
     count_reply(s, conn, p->label);

@@ -88,6 +88,10 @@ static void in_limit(struct sim *s, char *rest)
             l->text_bytes = (uint32_t)number(s, v);
         else if ((v = value_of(word, "data")))
             l->user_data_bytes = number(s, v);
+        else if ((v = value_of(word, "search")))
+            l->search_room_bytes = number(s, v);
+        else if ((v = value_of(word, "search_all")))
+            l->search_bytes = number(s, v);
         else if ((v = value_of(word, "keep")))
             l->keep_days = (uint32_t)number(s, v);
         else if ((v = value_of(word, "rate")))
@@ -498,6 +502,24 @@ static void read_option(struct sim *s, struct frame *f, const char *word)
         sim_stop(s, "unknown word '%s'", word);
 }
 
+/* WORD... [before=N] [limit=N]: the options come first. */
+static void read_search(const struct sim *s, struct frame *f, char **rest)
+{
+    const char *v;
+
+    f->r.seq = UINT64_MAX;
+    f->r.limit = SEARCH_DEFAULT;
+    while ((v = value_of(*rest, "before")) || (v = value_of(*rest, "limit"))) {
+        bool is_limit = **rest == 'l';
+        (void)next_word(rest);
+        if (is_limit)
+            f->r.limit = (uint32_t)number(s, v);
+        else
+            f->r.seq = number(s, v);
+    }
+    read_text(s, f, *rest);
+}
+
 /* CONN [id=L] [cid=C] COMMAND ... */
 static void in_request(struct sim *s, const char *conn_name, char *rest)
 {
@@ -531,9 +553,13 @@ static void in_request(struct sim *s, const char *conn_name, char *rest)
         f.r.presence = strcmp(rest, "off") != 0;
     } else if (f.r.cmd != CMD_ONLINE) {
         f.r.room = named(s, next_word(&rest));
-        if (f.r.cmd == CMD_EDIT_MESSAGE || f.r.cmd == CMD_DELETE_MESSAGE)
+        if (f.r.cmd == CMD_SEARCH)
+            read_search(s, &f, &rest);
+        else if (f.r.cmd == CMD_EDIT_MESSAGE || f.r.cmd == CMD_DELETE_MESSAGE)
             f.r.seq = number(s, next_word(&rest));
-        if (f.r.cmd == CMD_NEW_MESSAGE || f.r.cmd == CMD_EDIT_MESSAGE)
+        if (f.r.cmd == CMD_SEARCH)
+            ; /* it is read */
+        else if (f.r.cmd == CMD_NEW_MESSAGE || f.r.cmd == CMD_EDIT_MESSAGE)
             read_text(s, &f, rest);
         else
             while (*(word = next_word(&rest)))

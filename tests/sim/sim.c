@@ -80,6 +80,8 @@ void sim_open(struct sim *s, const char *file)
         .room_members = 300,
         .text_bytes = 1000,
         .user_data_bytes = 100,
+        .search_room_bytes = CHAT_SEARCH_ROOM_BYTES,
+        .search_bytes = CHAT_SEARCH_BYTES,
     };
     s->mono_ms = 1000;
     STAILQ_INIT(&s->queued);

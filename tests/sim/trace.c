@@ -226,6 +226,7 @@ static void say_push(struct sim *s, const struct chat_action *a)
         [PUSH_NEW_ROOM] = "new_room",
         [PUSH_GET_SECRET] = "get_secret",
         [PUSH_ROOM_MESSAGES] = "room_messages",
+        [PUSH_FOUND] = "found",
         [PUSH_CLOSE_ROOM] = "close_room",
         [PUSH_DATA] = "data",
         [PUSH_ERROR] = "error",
@@ -242,7 +243,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
 
     sim_say(s, " %s", types[p->kind]);
     bool is_log = p->kind == PUSH_NEW_MESSAGE || p->kind == PUSH_EDITED || p->kind == PUSH_DELETED;
-    if (is_log || p->kind == PUSH_GET_SECRET || p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_CLOSE_ROOM)
+    if (is_log || p->kind == PUSH_GET_SECRET || p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_FOUND ||
+        p->kind == PUSH_CLOSE_ROOM)
         sim_say(s, " %s", p->room->id.s);
     if (p->kind == PUSH_HANDSHAKE || p->kind == PUSH_ONLINE) {
         say_online(s);
@@ -252,8 +254,11 @@ static void say_push(struct sim *s, const struct chat_action *a)
         sim_say(s, p->resumed == RESUMED ? " resumed" : " not resumed");
     if (p->kind == PUSH_ONLINE)
         say_rooms(s, "waiting", p->user, false);
-    if (is_log || p->kind == PUSH_ROOM_MESSAGES)
+    if (is_log || p->kind == PUSH_ROOM_MESSAGES || p->kind == PUSH_FOUND)
         say_messages(s, p);
+    if (p->kind == PUSH_FOUND)
+        sim_say(s, "%s from=%llu%s", p->more_after ? " more" : "", (unsigned long long)p->seq,
+                p->is_complete ? " complete" : "");
     if (p->kind == PUSH_NEW_ROOM)
         say_new_room(s, a);
     if (p->kind == PUSH_GET_SECRET)

@@ -300,6 +300,8 @@ static void dump(const struct chat_request *r, struct buf *out)
         assert_ok(buf_printf(out, " seq=%llu", (unsigned long long)r->seq));
     if (r->cmd == CMD_SUBSCRIBE)
         assert_ok(buf_printf(out, " presence=%d", r->presence));
+    if (r->cmd == CMD_SEARCH)
+        assert_ok(buf_printf(out, " text=%.*s before=%lld limit=%u", SLICE_FMT(r->text), (long long)r->seq, r->limit));
     if (r->cmd == CMD_GET_HISTORY)
         assert_ok(buf_printf(out, " side=%d seq=%llu limit=%u", (int)r->side, (unsigned long long)r->seq, r->limit));
     if (r->cid.n)
@@ -510,6 +512,40 @@ static void request__edit_and_delete_message(void **state)
     read_all(*state, list, ARRAY_LEN(list));
 }
 
+static void request__search(void **state)
+{
+#define SEARCH "\"search\",\"room\":\"r\""
+    static const struct fields list[] = {
+        {SEARCH ",\"text\":\"a b\"",                         "search room=r text=a b before=-1 limit=20"},
+        {SEARCH ",\"text\":\"\"",                            "search room=r text= before=-1 limit=20"   },
+        {SEARCH ",\"text\":\"a\",\"before\":7,\"limit\":50", "search room=r text=a before=7 limit=50"   },
+        {SEARCH,                                             "! malformed"                              },
+        {SEARCH ",\"text\":7",                               "! malformed"                              },
+        {SEARCH ",\"text\":\"a\",\"limit\":51",              "! malformed"                              },
+        {SEARCH ",\"text\":\"a\",\"limit\":0",               "! malformed"                              },
+        {SEARCH ",\"text\":\"a\",\"before\":-1",             "! malformed"                              },
+        {"\"search\",\"text\":\"a\"",                        "! malformed"                              },
+    };
+    read_all(*state, list, ARRAY_LEN(list));
+}
+
+static void request__search_is_bounded(void **state)
+{
+    struct wire_kit *kit = *state;
+    AUTO(buf_done) struct buf body = {0};
+
+    for (size_t n = SEARCH_TEXT_MAX; n <= SEARCH_TEXT_MAX + 1; n++) {
+        buf_reset(&body);
+        assert_ok(buf_printf(&body, "{\"type\":\"search\",\"timestamp\":\"@\",\"room\":\"r\",\"text\":\"%*s\"}", (int)n,
+                             "x"));
+        (void)kit_send(kit, buf_cstr(&body));
+        if (n == SEARCH_TEXT_MAX)
+            assert_int_equal(kit->event.kind, CHAT_REQUEST);
+        else
+            assert_code(kit, LIMIT);
+    }
+}
+
 static void request__get_history(void **state)
 {
 #define PAGE "\"get_history\",\"room\":\"r\""
@@ -658,6 +694,8 @@ int main(void)
         AUTHED(request__get_history),
         AUTHED(request__subscribe),
         AUTHED(request__mark_read),
+        AUTHED(request__search),
+        AUTHED(request__search_is_bounded),
         AUTHED(request__edit_and_delete_message),
         AUTHED(request__values),
     };

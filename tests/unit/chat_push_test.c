@@ -398,6 +398,32 @@ static void push__of_revisions(void **state)
                        "\"seq\":3,\"time\":\"2026-09-21 14:13:19\",\"target\":1,\"dup\":true}");
 }
 
+static void push__found(void **state)
+{
+    const struct chat_shown_message plain = {.from = slice_text("alice"), .time_s = WIRE_NOW - 1};
+    struct chat_shown_message messages[2] = {plain, plain};
+    struct chat_push push = push_of(PUSH_FOUND);
+
+    (void)state;
+    messages[0].seq = 9, messages[0].rev = 10, messages[0].text = slice_text("two");
+    messages[1].seq = 4, messages[1].text = slice_text("to");
+    push.room = add_room("board", "The board", 2, 1, 2);
+    push.label = slice_text("7");
+    push.messages = messages;
+    push.messages_n = 2;
+    push.more_after = true;
+    push.seq = 3;
+    assert_json(&push,
+                "{\"type\":\"found\",\"id\":\"7\"," STAMP ",\"room\":\"board\",\"messages\":["
+                "{" REVISED "\"text\":\"two\"," MID "\"seq\":9,\"edited\":10},"
+                "{" REVISED "\"text\":\"to\"," MID "\"seq\":4}],\"more\":true,\"from_seq\":3,\"complete\":false}");
+    push.messages_n = 0;
+    push.more_after = false;
+    push.is_complete = true;
+    assert_json(&push, "{\"type\":\"found\",\"id\":\"7\"," STAMP ",\"room\":\"board\",\"messages\":[],\"more\":false,"
+                       "\"from_seq\":3,\"complete\":true}");
+}
+
 static void push__of_a_room_that_keeps_for_days(void **state)
 {
     struct chat_push push = push_of(PUSH_ROOM_MESSAGES);
@@ -816,6 +842,7 @@ int main(void)
         TEST(push__rate_limited),
         TEST(push__read_and_typing),
         TEST(push__of_revisions),
+        TEST(push__found),
         TEST(push__of_a_room_that_keeps_for_days),
         TEST(push__online_with_extensions),
         TEST(push__a_page_of_history),

@@ -110,7 +110,7 @@ static void ask(struct walk *w, struct sim_conn *conn)
         (void)snprintf(start, sizeof(start), "%s id=%llu", conn->name, (unsigned long long)++w->labels);
     else
         (void)snprintf(start, sizeof(start), "%s", conn->name);
-    switch (pick(w, 17)) {
+    switch (pick(w, 18)) {
     case 0:
     case 1:
         make(w, start);
@@ -147,6 +147,9 @@ static void ask(struct walk *w, struct sim_conn *conn)
         break;
     case 12:
         input(w, "%s subscribe %s", start, pick(w, 4) ? "on" : "off");
+        break;
+    case 13:
+        input(w, "%s search r%u %s", start, pick(w, ROOMS), pick(w, 2) ? "hello" : "be");
         break;
     default: /* often one that was sent before, sometimes with another text or to another room */
         input(w, "%s cid=m%u new_message r%u %s", start, pick(w, CIDS), pick(w, ROOMS), pick(w, 8) ? "hello" : "bye");

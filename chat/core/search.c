@@ -1,0 +1,313 @@
+/*
+ * Looking for words in an open room.
+ *
+ * Texts lie sealed in the store, so the index of their words lives here: made at the first search, from the newest page
+ * to the oldest, one small job at a time; kept up to date by what is written meanwhile; wiped when the room closes. Who
+ * searches while it is made waits. It is bounded for each room, by leaving out the oldest, and in all, by giving up the
+ * index that was not used for longest. What is found is read from the store like any page.
+ */
+#include <stdlib.h>
+
+#include "chat/core/index.h"
+#include "chat/core/internal.h"
+
+struct chat_search {
+    TAILQ_ENTRY(chat_search) in_use;
+    struct chat_room *room;
+    uint64_t serial; /* of its building jobs */
+    struct word_index index;
+    size_t counted;            /* bytes of it in chat->search_bytes */
+    uint64_t from_seq;         /* it holds all from this number on */
+    uint64_t last;             /* the highest number that it was given, or that the room had */
+    uint64_t floor;            /* up to this one all has expired */
+    bool is_built;             /* else a job is under way */
+    bool is_complete;          /* nothing was left out */
+    struct chat_job_list asks; /* that wait for it */
+    size_t asks_n;
+};
+
+static void refuse(struct chat *chat, const struct chat_job *job, enum chat_code code)
+{
+    struct chat_conn *conn = conn_by_serial(chat, job->conn);
+
+    if (code == CODE_RATE_LIMITED)
+        say_rate_limited(chat, conn, CMD_SEARCH, buf_slice(&job->label), CHAT_ASK_AGAIN_MS);
+    else
+        say_error(chat, conn, CMD_SEARCH, buf_slice(&job->label), code, slice_of(NULL, 0));
+}
+
+static struct chat_job *next_ask(struct chat_search *s)
+{
+    struct chat_job *job = STAILQ_FIRST(&s->asks);
+
+    if (job) {
+        STAILQ_REMOVE_HEAD(&s->asks, link);
+        s->asks_n--;
+    }
+    return job;
+}
+
+void search_end(struct chat *chat, struct chat_room *room, enum chat_code code)
+{
+    struct chat_search *s = room->search;
+    struct chat_job *job;
+
+    if (!s)
+        return;
+    while ((job = next_ask(s))) {
+        refuse(chat, job, code);
+        chat_job_free(job);
+    }
+    room->search = NULL;
+    TAILQ_REMOVE(&chat->searches, s, in_use);
+    chat->search_bytes -= s->counted;
+    index_done(&s->index);
+    free(s);
+}
+
+/* --- the bounds --- */
+
+static void count(struct chat *chat, struct chat_search *s)
+{
+    chat->search_bytes += s->index.bytes - s->counted;
+    s->counted = s->index.bytes;
+}
+
+/* The oldest of it go, be it all that there is; what is written from then on is in it again. */
+static void leave_out_oldest(struct chat *chat, struct chat_search *s)
+{
+    uint64_t next = index_drop_oldest(&s->index);
+
+    if (next > s->last)
+        next = s->last + 1;
+    if (next > s->from_seq)
+        s->from_seq = next;
+    s->is_built = true;
+    s->is_complete = false;
+    count(chat, s);
+}
+
+/* The other one that was not used for longest gives way; when there is none, its own oldest do. */
+static void keep_bounds(struct chat *chat, struct chat_search *s)
+{
+    count(chat, s);
+    while (s->index.bytes > chat->env.limits.search_room_bytes)
+        leave_out_oldest(chat, s);
+    while (chat->search_bytes > chat->env.limits.search_bytes) {
+        const struct chat_search *oldest = TAILQ_FIRST(&chat->searches);
+        if (oldest != s)
+            search_end(chat, oldest->room, CODE_RATE_LIMITED);
+        else if (TAILQ_NEXT(s, in_use))
+            search_end(chat, TAILQ_NEXT(s, in_use)->room, CODE_RATE_LIMITED);
+        else
+            leave_out_oldest(chat, s);
+    }
+}
+
+/* --- what is written meanwhile --- */
+
+void search_added(struct chat *chat, struct chat_room *room, uint64_t seq, struct slice text)
+{
+    struct chat_search *s = room->search;
+
+    if (!s || seq < s->from_seq)
+        return;
+    s->last = seq;
+    index_add(&s->index, seq, text);
+    keep_bounds(chat, s);
+}
+
+/* One that is not built yet will be built with what it says then. */
+void search_revised(struct chat *chat, struct chat_room *room, uint64_t seq, struct slice was, struct slice is)
+{
+    struct chat_search *s = room->search;
+
+    if (!s || seq < s->from_seq)
+        return;
+    index_remove(&s->index, seq, was);
+    index_add(&s->index, seq, is);
+    keep_bounds(chat, s);
+}
+
+void search_expired(struct chat *chat, struct chat_room *room, uint64_t floor)
+{
+    struct chat_search *s = room->search;
+
+    if (!s || floor <= s->floor)
+        return;
+    s->floor = floor;
+    index_drop_up_to(&s->index, floor);
+    count(chat, s);
+}
+
+/* --- it is asked --- */
+
+static void say_found(struct chat *chat, const struct chat_room *room, const struct chat_job *job,
+                      const struct chat_shown_message *messages, size_t messages_n)
+{
+    struct chat_conn *conn = conn_by_serial(chat, job->conn);
+    struct chat_push *push = push_new(chat, PUSH_FOUND);
+
+    push->label = arena_copy(&chat->arena, buf_slice(&job->label));
+    push->request = CMD_SEARCH;
+    push->room = room;
+    push->extensions = true;
+    push->messages = messages;
+    push->messages_n = messages_n;
+    push->more_after = job->more_after;
+    push->seq = job->from_seq > job->floor ? job->from_seq : job->floor + 1;
+    push->is_complete = job->is_complete;
+    act_send(chat, conn, push);
+}
+
+static void look(struct chat *chat, struct chat_search *s, struct chat_job *job)
+{
+    struct word_query query;
+    uint64_t seqs[SEARCH_MAX];
+
+    TAILQ_REMOVE(&chat->searches, s, in_use);
+    TAILQ_INSERT_TAIL(&chat->searches, s, in_use);
+    (void)word_query_read(buf_slice(&job->text), &query); /* it has words: cmd_search has looked */
+    size_t n = index_find(&s->index, &query, s->floor, job->from_seq, seqs, job->rows_max, &job->more_after);
+    for (size_t i = 0; i < n; i++)
+        must(chat_job_add_seq(job, seqs[i]) ? RC_OK : RC_NO_MEMORY);
+    job->from_seq = s->from_seq;
+    job->expired_s = room_expired_s(chat, s->room);
+    job->is_complete = s->is_complete;
+    wipe(&query, sizeof query);
+    act_job(chat, job);
+}
+
+static void answer_asks(struct chat *chat, struct chat_search *s)
+{
+    struct chat_job *job;
+
+    while ((job = next_ask(s)))
+        look(chat, s, job);
+}
+
+/* The page before what it holds. */
+static void build(struct chat *chat, const struct chat_search *s)
+{
+    struct chat_job *job = room_job(s->room, JOB_LOAD_HISTORY);
+
+    job->side = SIDE_BEFORE;
+    job->from_seq = s->from_seq;
+    job->rows_max = CHAT_SEARCH_PAGE_ROWS;
+    job->bytes_max = CHAT_SEARCH_PAGE_BYTES;
+    job->expired_s = room_expired_s(chat, s->room);
+    job->search = s->serial;
+    act_job(chat, job);
+}
+
+static struct chat_search *begin(struct chat *chat, struct chat_room *room)
+{
+    struct chat_search *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        abort();
+    s->room = room;
+    s->serial = ++chat->serials;
+    s->last = room->head;
+    s->from_seq = room->head + 1;
+    index_init(&s->index);
+    STAILQ_INIT(&s->asks);
+    TAILQ_INSERT_TAIL(&chat->searches, s, in_use);
+    room->search = s;
+    build(chat, s);
+    return s;
+}
+
+void cmd_search(const struct call *c)
+{
+    const struct chat_member *m = call_member_of_open(c);
+    struct word_query query;
+
+    if (!m)
+        return;
+    if (!word_query_read(c->req->text, &query)) {
+        call_error(c, CODE_MALFORMED);
+        return;
+    }
+    struct chat_search *s = m->room->search ? m->room->search : begin(c->chat, m->room);
+    struct chat_job *job = room_job(m->room, JOB_LOAD_MESSAGES);
+    job->conn = c->conn->serial;
+    must(buf_add(&job->label, c->req->label));
+    must(buf_add(&job->text, c->req->text));
+    job->from_seq = c->req->seq;
+    job->rows_max = c->req->limit;
+    if (s->is_built) {
+        look(c->chat, s, job);
+    } else if (s->asks_n < CHAT_SEARCH_ASKS) {
+        STAILQ_INSERT_TAIL(&s->asks, job, link);
+        s->asks_n++;
+    } else {
+        refuse(c->chat, job, CODE_RATE_LIMITED);
+        chat_job_free(job);
+    }
+}
+
+/* --- back from the store --- */
+
+static void add_page(struct chat *chat, struct chat_search *s, const struct chat_job *job)
+{
+    AUTO(buf_done) struct buf text = {0};
+    struct chat_shown_message message;
+
+    for (size_t i = 0; i < job->rows_n; i++)
+        if (!job->rows[i].target && history_open_row(chat, s->room, &job->rows[i], &text, &message) == RC_OK)
+            index_add(&s->index, message.seq, message.text);
+    s->from_seq = job->rows_n ? job->rows[0].seq : job->floor + 1;
+    if (!job->more_before) {
+        s->from_seq = job->floor + 1;
+        s->is_built = s->is_complete = true;
+    }
+}
+
+void search_built(struct chat *chat, struct chat_job *job)
+{
+    struct chat_room *room = job_room(chat, job);
+    struct chat_search *s = room ? room->search : NULL;
+
+    if (!s || s->serial != job->search || s->is_built)
+        return;
+    if (job->rc != RC_OK) {
+        search_end(chat, room, CODE_INTERNAL);
+        return;
+    }
+    add_page(chat, s, job);
+    keep_bounds(chat, s);
+    if (s->is_built)
+        answer_asks(chat, s);
+    else
+        build(chat, s);
+}
+
+/* Why what was found is not shown; CODE_COUNT: it is. */
+static enum chat_code refusal(const struct chat *chat, const struct chat_room *room, const struct chat_job *job)
+{
+    const struct chat_conn *conn = conn_by_serial(chat, job->conn);
+
+    if (!room || room->state != ROOM_LIVE || !conn || !room_member(room, conn->user))
+        return CODE_NOT_FOUND;
+    if (job->rc != RC_OK)
+        return CODE_INTERNAL;
+    return room->open && room->opening == job->opening ? CODE_COUNT : CODE_ROOM_CLOSED;
+}
+
+void search_loaded(struct chat *chat, struct chat_job *job)
+{
+    struct chat_room *room = job_room(chat, job);
+    enum chat_code code = refusal(chat, room, job);
+    size_t n = 0;
+
+    if (code != CODE_COUNT) {
+        refuse(chat, job, code);
+        return;
+    }
+    search_expired(chat, room, job->floor);
+    if (job->seqs_n && job->seqs[job->seqs_n - 1] <= job->floor)
+        job->more_after = false; /* what is further has expired as well */
+    const struct chat_shown_message *messages = history_open_rows(chat, room, job, &n);
+    say_found(chat, room, job, messages, n);
+}
