@@ -82,11 +82,23 @@ static uint64_t messages_stored(const struct chat_job_list *batch)
     return n;
 }
 
+/*
+ * Once a transaction, with the write lock: whoever purges a version of the master key holds it, too, so what this one
+ * writes lies under versions that there are. One that cannot be read leaves the old keys; the loop tells of it.
+ */
+static void look_at_master(struct sqlite_store *s)
+{
+    bool changed;
+    enum rc rc = master_refresh(s->master, &changed);
+    (void)rc;
+}
+
 /* Errors: DB. */
 static enum rc do_transaction(struct sqlite_store *s, struct chat_job_list *batch, struct chat_job_list *rest)
 {
     TRY(store_check_log(s));
     TRY(db_begin(&s->db));
+    look_at_master(s);
     enum rc rc = do_jobs(s, batch, rest);
     if (rc == RC_OK)
         rc = db_commit(&s->db);

@@ -58,19 +58,31 @@ static enum rc null_health(struct chat_store *base)
     return RC_OK;
 }
 
-static void null_stop(struct chat_store *base)
+static uint64_t null_log_bytes(struct chat_store *base)
+{
+    (void)base;
+    return 0;
+}
+
+static void null_give_up(struct chat_store *base)
+{
+    (void)base;
+}
+
+static enum rc null_stop(struct chat_store *base)
 {
     struct chat_job_list left;
     struct chat_job *job;
 
     if (!base)
-        return;
+        return RC_OK;
     null_take(base, &left);
     while ((job = STAILQ_FIRST(&left))) {
         STAILQ_REMOVE_HEAD(&left, link);
         chat_job_free(job);
     }
     free(base);
+    return RC_OK;
 }
 
 enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,
@@ -82,6 +94,8 @@ enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret
         .put = null_put,
         .take = null_take,
         .health = null_health,
+        .log_bytes = null_log_bytes,
+        .give_up = null_give_up,
         .stop = null_stop,
     };
     struct null_store *s = calloc(1, sizeof(*s));

@@ -48,7 +48,7 @@ static void add_users(void)
 static void add_message(int64_t i, struct slice box)
 {
     uint8_t mid[ID_LEN];
-    char cid[32];
+    char cid[64];
 
     CHECK(random_bytes(mid, sizeof(mid)));
     (void)snprintf(cid, sizeof(cid), "1234567890123-%ld", (long)(i / SENDERS));
