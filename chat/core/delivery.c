@@ -132,7 +132,7 @@ void done_drop_share(struct chat *chat, struct chat_job *job)
 {
     const struct chat_room *room = job_room(chat, job);
     const struct chat_user *user = user_by_id(chat, job->who);
-    struct chat_member *m = room && user ? room_member(room, user) : NULL;
+    struct chat_member *m = room && user ? room_enlisted(room, user) : NULL;
 
     if (m)
         m->erasing = false;

@@ -207,6 +207,8 @@ struct chat_member *call_member(const struct call *c);
 /* The same, and the room is open; NULL: he was told `not_found` or `room_closed`. */
 struct chat_member *call_member_of_open(const struct call *c);
 struct chat_member *room_member(const struct chat_room *room, const struct chat_user *user);
+/* Also who is about to leave, and stays should the store fail. */
+struct chat_member *room_enlisted(const struct chat_room *room, const struct chat_user *user);
 struct chat_job *room_job(const struct chat_room *room, enum chat_job_kind kind);
 /* The room that a job came back for; NULL: it is gone. */
 struct chat_room *job_room(struct chat *chat, const struct chat_job *job);

@@ -30,14 +30,20 @@ struct chat_room *room_by_uid(const struct chat *chat, const uint8_t uid[ID_LEN]
     return RB_FIND(rooms_by_uid, TREE_CONST(rooms_by_uid, &chat->rooms_by_uid), &key);
 }
 
-struct chat_member *room_member(const struct chat_room *room, const struct chat_user *user)
+struct chat_member *room_enlisted(const struct chat_room *room, const struct chat_user *user)
 {
     struct chat_member *m;
 
     TAILQ_FOREACH (m, &user->rooms, of_user)
         if (m->room == room)
-            return m->leaving ? NULL : m;
+            return m;
     return NULL;
+}
+
+struct chat_member *room_member(const struct chat_room *room, const struct chat_user *user)
+{
+    struct chat_member *m = room_enlisted(room, user);
+    return m && !m->leaving ? m : NULL;
 }
 
 /* By id; else by the name under which exactly one of the caller's rooms is shown to him. */
@@ -446,12 +452,8 @@ void done_leave(struct chat *chat, struct chat_job *job)
 {
     struct chat_room *room = job_room(chat, job);
     const struct chat_user *user = user_by_id(chat, job->who);
-    struct chat_member *m = NULL;
+    struct chat_member *m = room && user ? room_enlisted(room, user) : NULL;
 
-    if (room)
-        TAILQ_FOREACH (m, &room->members, of_room)
-            if (m->user == user)
-                break;
     if (job->rc != RC_OK) {
         if (m)
             m->leaving = false;
@@ -481,10 +483,10 @@ void done_delete_room(struct chat *chat, struct chat_job *job)
         return;
     }
     room_close(chat, room, "deleted");
+    room_remove(chat, room);
     TAILQ_FOREACH (m, &room->members, of_room)
         member_delist(chat, m);
     say_ack(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), NULL);
-    room_remove(chat, room);
     presence_changed(chat);
 }
 

@@ -107,8 +107,8 @@ static void room_count(struct chat *chat, struct chat_room *room, bool has_come)
     bool was_shown = chat_room_is_shown(room);
 
     room->shown_n += has_come ? 1 : (uint32_t)-1;
-    if (chat_room_is_shown(room) == was_shown || room->state != ROOM_LIVE)
-        return;
+    if (chat_room_is_shown(room) == was_shown || room->state == ROOM_CREATING || room->state == ROOM_GONE)
+        return; /* one that is to be deleted stays, should the store fail */
     room->flip = ++chat->shown.flips;
     TAILQ_FOREACH (m, &room->members, of_room)
         concern(chat, m->user);
