@@ -113,6 +113,16 @@ static void in_time(struct sim *s, char *rest)
     sim_pass(s, (int64_t)number(s, rest + 1));
 }
 
+/* +S or -S: the wall clock is set. */
+static void in_clock(struct sim *s, char *rest)
+{
+    if (*rest != '+' && *rest != '-')
+        sim_stop(s, "the clock is set by so much: clock +S or clock -S");
+    int64_t by_s = (int64_t)number(s, rest + 1);
+    s->was_set_back = s->was_set_back || *rest == '-';
+    s->wall_s += *rest == '+' ? by_s : -by_s;
+}
+
 /* l says what kind of login; the rest of it is filled in. */
 static void login(struct sim *s, const char *conn_name, const char *who, struct chat_login l, int64_t end_s)
 {
@@ -125,6 +135,8 @@ static void login(struct sim *s, const char *conn_name, const char *who, struct 
     l.client = principal(s, who, l.client_id);
     struct chat_event event = {.kind = CHAT_LOGIN, .conn = conn->core, .login = &l};
     conn->user = user_by_id(s->chat, l.client_id);
+    if (l.extensions)
+        sim_asked(conn, l.label);
     sim_step(s, &event);
     conn->user = conn->core->user;
 }
@@ -532,9 +544,8 @@ static void in_request(struct sim *s, const char *conn_name, char *rest)
 
     if (label) {
         f.r.label = slice_text(label);
-        conn->replies = 0;
-        if (parse_u64(f.r.label, UINT64_MAX, &conn->label) != RC_OK)
-            conn->label = 0;
+        if (conn->core->extensions)
+            sim_asked(conn, f.r.label);
         word = next_word(&rest);
     }
     if ((cid = value_of(word, "cid"))) {
@@ -593,6 +604,7 @@ static const struct {
 } inputs[] = {
     {"limit",      in_limit     },
     {"time",       in_time      },
+    {"clock",      in_clock     },
     {"connect",    in_connect   },
     {"login",      in_login     },
     {"crowd",      in_crowd     },

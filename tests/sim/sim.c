@@ -17,7 +17,7 @@ void sim_stop(const struct sim *s, const char *fmt, ...)
 
 int64_t sim_time_s(const struct sim *s)
 {
-    return SIM_EPOCH_S + s->mono_ms / 1000;
+    return SIM_EPOCH_S + s->wall_s + s->mono_ms / 1000;
 }
 
 /* --- the environment ---------------------------------------------------------------------------------------------- */
@@ -88,6 +88,7 @@ void sim_open(struct sim *s, const char *file)
     STAILQ_INIT(&s->done);
     STAILQ_INIT(&s->shares);
     STAILQ_INIT(&s->tokens);
+    STAILQ_INIT(&s->stored);
     TAILQ_INIT(&s->conns);
     assert_int_equal(sem_init(&s->woken, 0, 0), 0);
     state_make(&s->conf, "chat");
@@ -104,6 +105,7 @@ static void conn_forget(struct sim *s, struct sim_conn *conn)
         STAILQ_REMOVE_HEAD(&conn->receipts, link);
         free(receipt);
     }
+    sim_forget_asked(conn);
     TAILQ_REMOVE(&s->conns, conn, link);
     free(conn);
 }
@@ -136,6 +138,7 @@ void sim_close(struct sim *s)
         free(share);
     }
     sim_forget_tokens(s);
+    sim_forget_stored(s);
     buf_done(&s->out);
     assert_int_equal(sem_destroy(&s->woken), 0);
     state_remove(&s->conf);
@@ -152,8 +155,10 @@ void sim_restart(struct sim *s)
 static void queue_jobs(struct sim *s, const struct chat_actions *actions)
 {
     for (size_t i = 0; i < actions->n; i++)
-        if (actions->list[i].kind == ACT_JOB)
+        if (actions->list[i].kind == ACT_JOB) {
+            sim_check_new_job(s, actions->list[i].job);
             STAILQ_INSERT_TAIL(&s->queued, actions->list[i].job, link);
+        }
 }
 
 void sim_step(struct sim *s, struct chat_event *event)
@@ -167,6 +172,7 @@ void sim_step(struct sim *s, struct chat_event *event)
     sim_hear(s, event, &actions);
     sim_trace(s, &actions);
     sim_check(s, event, &actions);
+    sim_check_jobs(s);
 }
 
 void sim_pass(struct sim *s, int64_t ms)
@@ -199,8 +205,10 @@ void sim_store(struct sim *s, size_t n)
     while (back < put) {
         assert_int_equal(sem_wait(&s->woken), 0);
         s->store->ops->take(s->store, &some);
-        STAILQ_FOREACH (job, &some, link)
+        STAILQ_FOREACH (job, &some, link) {
+            sim_stored(s, job);
             back++;
+        }
         STAILQ_CONCAT(&s->done, &some);
     }
 }
@@ -235,6 +243,7 @@ void sim_settle(struct sim *s)
         sim_store(s, SIZE_MAX);
         sim_answer(s);
     }
+    sim_check_quiet(s);
 }
 
 /* --- connections and shares --------------------------------------------------------------------------------------- */
@@ -259,6 +268,7 @@ struct sim_conn *sim_connect(struct sim *s, const char *name)
     conn->is_hidden = s->is_quiet;
     STAILQ_INIT(&conn->receipts);
     STAILQ_INIT(&conn->heard);
+    STAILQ_INIT(&conn->asked);
     TAILQ_INSERT_TAIL(&s->conns, conn, link);
     sim_step(s, &event);
     conn->core = event.conn;

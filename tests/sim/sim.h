@@ -59,8 +59,7 @@ struct sim_conn {
     char token[SIM_WORD_MAX]; /* by which it can be resumed; "": it cannot */
     uint64_t records;         /* that it was sent */
     struct sim_heard_list heard;
-    uint64_t label;   /* of its last request that had a number as its label; 0: none */
-    unsigned replies; /* to that request */
+    STAILQ_HEAD(, sim_label) asked; /* labels that were not answered yet */
 };
 
 /* A share as its owner's device keeps it. */
@@ -88,6 +87,8 @@ struct sim {
     struct chat_store *store;
     sem_t woken;
     int64_t mono_ms;
+    int64_t wall_s;    /* how far the wall clock was set forward, or back */
+    bool was_set_back; /* it was: then what came later may look older */
     uint64_t random;
     bool is_auto;                      /* jobs are done at once and not shown */
     bool is_quiet;                     /* nothing is shown */
@@ -95,7 +96,8 @@ struct sim {
     TAILQ_HEAD(, sim_conn) conns;
     STAILQ_HEAD(, sim_share) shares;
     STAILQ_HEAD(, sim_token) tokens;
-    struct buf out; /* the trace */
+    STAILQ_HEAD(, sim_stored) stored; /* rooms, and what was committed in them */
+    struct buf out;                   /* the trace */
 };
 
 /* sim.c */
@@ -133,6 +135,23 @@ void sim_hear(struct sim *s, const struct chat_event *event, const struct chat_a
 uint64_t sim_records(const struct sim *s, const char *token); /* that its connection was sent */
 void sim_keep_token(struct sim *s, struct sim_conn *conn);    /* it is gone; its client knows what it has heard */
 void sim_forget_tokens(struct sim *s);
+
+/* stored.c: what is committed, and is told as it is */
+void sim_stored(struct sim *s, const struct chat_job *job); /* the store has done it */
+void sim_forget_stored(struct sim *s);
+void sim_check_told(const struct sim *s, const struct chat_event *event, const struct chat_action *a, bool is_of_room);
+void sim_check_head(const struct sim *s, const struct chat_room *room, size_t untold);
+
+/* jobs.c: each has one owner */
+void sim_check_new_job(const struct sim *s, const struct chat_job *job);
+void sim_check_jobs(const struct sim *s);
+void sim_check_quiet(const struct sim *s); /* no job is under way */
+
+/* replies.c: one to each label */
+void sim_asked(struct sim_conn *conn, struct slice label);
+void sim_answered(const struct sim *s, struct sim_conn *conn, struct slice label);
+void sim_forget_asked(struct sim_conn *conn);
+void sim_check_answered(const struct sim *s); /* whoever is still there has all replies */
 
 /* check.c: what must be true after every step */
 void sim_check(struct sim *s, const struct chat_event *event, const struct chat_actions *actions);
