@@ -227,6 +227,7 @@ void conn_depart(struct chat *chat, struct chat_conn *conn)
 
 void conn_free(struct chat *chat, struct chat_conn *conn)
 {
+    conn->closing = true; /* when its going closes a room, what it has waiting there is refused to nobody */
     conn_depart(chat, conn);
     RB_REMOVE(conns_by_serial, &chat->conns_by_serial, conn);
     chat->conns_n--;
