@@ -269,14 +269,16 @@ void search_built(struct chat *chat, struct chat_job *job)
     struct chat_room *room = job_room(chat, job);
     struct chat_search *s = room ? room->search : NULL;
 
-    if (!s || s->serial != job->search || s->is_built)
+    if (!s || s->serial != job->search)
         return;
-    if (job->rc != RC_OK) {
+    if (job->rc != RC_OK && !s->is_built) {
         search_end(chat, room, CODE_INTERNAL);
         return;
     }
-    add_page(chat, s, job);
-    keep_bounds(chat, s);
+    if (!s->is_built) { /* else it is full of what was written meanwhile */
+        add_page(chat, s, job);
+        keep_bounds(chat, s);
+    }
     if (s->is_built)
         answer_asks(chat, s);
     else
