@@ -233,7 +233,7 @@ struct chat_push {
     size_t pairs_n;
     enum chat_code code;     /* ERROR */
     int64_t expires_s;       /* REAUTH_OK: the end of the new ticket */
-    struct slice text;       /* NOTICE; LAGGED: the room */
+    struct slice text;       /* NOTICE; LAGGED: the room's id */
     uint32_t retry_after_ms; /* RESTART; ERROR: of rate_limited, or 0 */
     struct slice detail;     /* ERROR: what the sentence is about, e.g. names; may be empty */
 };

@@ -118,6 +118,7 @@ struct chat_member {
     bool pending;              /* his share was never seen to arrive */
     bool presenter;            /* has presented his share since he is online */
     bool leaving;              /* no member any more for his requests; the store is being told */
+    uint64_t left_at;          /* leaving: the room's head when he said so */
     struct shamir_share share; /* of a presenter while the room is closed; else wiped */
     bool erasing;              /* it was; the store is being told */
     uint64_t delivery_ping;    /* of the ping behind the new_room that all his connections of then were sent; 0: none */

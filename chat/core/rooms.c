@@ -435,10 +435,12 @@ void cmd_delete_chat(const struct call *c)
     memcpy(job->who, c->user->client_id, ID_LEN);
     job->conn = c->conn->serial;
     must(buf_add(&job->label, c->req->label));
-    if (for_all)
+    if (for_all) {
         room->state = ROOM_DELETING;
-    else
+    } else {
         m->leaving = true;
+        m->left_at = room->head;
+    }
     act_job(c->chat, job);
 }
 
@@ -446,6 +448,23 @@ static void say_delete_failed(struct chat *chat, const struct chat_job *job)
 {
     say_error(chat, conn_by_serial(chat, job->conn), CMD_DELETE_CHAT, buf_slice(&job->label), code_of_failure(job->rc),
               slice_of(NULL, 0));
+}
+
+/* He stays, and was shown nothing meanwhile. */
+static void stay(struct chat *chat, struct chat_member *m)
+{
+    struct chat_conn *conn;
+
+    m->leaving = false;
+    if (m->room->head == m->left_at)
+        return;
+    struct chat_push *push = push_new(chat, PUSH_LAGGED);
+    push->room = m->room;
+    push->text = name_slice(&m->room->id);
+    push->seq = m->left_at + 1;
+    TAILQ_FOREACH (conn, &m->user->conns, of_user)
+        if (conn->extensions)
+            act_send(chat, conn, push);
 }
 
 void done_leave(struct chat *chat, struct chat_job *job)
@@ -456,7 +475,7 @@ void done_leave(struct chat *chat, struct chat_job *job)
 
     if (job->rc != RC_OK) {
         if (m)
-            m->leaving = false;
+            stay(chat, m);
         say_delete_failed(chat, job);
         return;
     }

@@ -43,6 +43,8 @@ static void hear_push(const struct sim *s, struct sim_conn *conn, const struct c
 {
     if (!conn->core->extensions)
         return; /* it is not told of revisions, and so not of their numbers */
+    if (p->room && p->room->keep_days && s->was_set_back)
+        return; /* see check_history() */
     if (p->kind == PUSH_NEW_MESSAGE || p->kind == PUSH_EDITED || p->kind == PUSH_DELETED) {
         uint64_t last = last_seq(conn, p->room), seq = p->messages[0].seq;
         if (last && seq != last + 1)
@@ -51,6 +53,8 @@ static void hear_push(const struct sim *s, struct sim_conn *conn, const struct c
         hear(&conn->heard, p->room->uid, conn->records, seq);
     } else if (p->kind == PUSH_ROOM_MESSAGES && !p->is_page && p->messages_n) {
         hear(&conn->heard, p->room->uid, conn->records, p->messages[p->messages_n - 1].seq);
+    } else if (p->kind == PUSH_LAGGED) { /* it reads the history from there */
+        hear(&conn->heard, p->room->uid, conn->records, p->room->head);
     }
 }
 

@@ -236,7 +236,7 @@ static void say_push(struct sim *s, const struct chat_action *a)
         [PUSH_RESTART] = "restart",
         [PUSH_READ] = "read",
         [PUSH_TYPING] = "typing",
-        [PUSH_LAGGED] = "lagged", /* the edge's */
+        [PUSH_LAGGED] = "lagged",
         [PUSH_PRESENCE] = "presence",
     };
     const struct chat_push *p = a->push;
@@ -279,6 +279,8 @@ static void say_push(struct sim *s, const struct chat_action *a)
         sim_say(s, " %.*s", SLICE_FMT(p->text));
     if (p->kind == PUSH_ACK)
         say_answer(s, p);
+    if (p->kind == PUSH_LAGGED)
+        sim_say(s, " %s from=%llu", p->room->id.s, (unsigned long long)p->seq);
     if (p->kind == PUSH_READ)
         sim_say(s, " %s seq=%llu", p->room->id.s, (unsigned long long)p->seq);
     if (p->kind == PUSH_TYPING)
