@@ -81,6 +81,7 @@ static void check_new_room(const struct chat_request *r)
     CHECK(r->users_n <= USERS_MAX);
     CHECK(!r->has_name || is_name(&r->name));
     CHECK(r->hold == HOLD_MEMBERS || r->hold == HOLD_PRESENTERS);
+    CHECK(r->keep_days <= KEEP_DAYS_MAX);
     for (size_t i = 0; i < r->users_n; i++)
         CHECK(utf8_valid(r->users[i]));
 }
@@ -98,19 +99,24 @@ static void check_data(const struct chat_request *r)
 
 static void check_request(const struct chat_request *r)
 {
-    bool has_room = r->cmd != CMD_ONLINE && r->cmd != CMD_SAVE_DATA && r->cmd != CMD_GET_DATA;
+    bool has_room =
+        r->cmd != CMD_ONLINE && r->cmd != CMD_SAVE_DATA && r->cmd != CMD_GET_DATA && r->cmd != CMD_SUBSCRIBE;
 
     CHECK(r->cmd > CMD_LOGIN && r->cmd < CMD_COUNT && r->cmd != CMD_REAUTH);
     CHECK(is_label(r->label, LABEL_MAX_CHARS) && is_label(r->cid, CID_MAX_CHARS));
     CHECK(!has_room || is_name(&r->room));
     CHECK(utf8_valid(r->text) && utf8_valid(r->secret) && utf8_valid(r->key) && r->key.n <= DATA_KEY_MAX);
-    CHECK(r->seq <= INT64_MAX);
+    CHECK(r->seq <= INT64_MAX || (r->cmd == CMD_SEARCH && r->seq == UINT64_MAX));
     if (r->cmd == CMD_NEW_ROOM)
         check_new_room(r);
     if (r->cmd == CMD_SECRET)
         CHECK(r->has_secret);
     if (r->cmd == CMD_GET_HISTORY)
         CHECK(r->limit >= 1 && r->limit <= PAGE_MAX);
+    if (r->cmd == CMD_EDIT_MESSAGE)
+        CHECK(r->text.n > 0);
+    if (r->cmd == CMD_SEARCH)
+        CHECK(r->limit >= 1 && r->limit <= SEARCH_MAX && r->text.n <= SEARCH_TEXT_MAX);
     if (r->cmd == CMD_SAVE_DATA)
         check_data(r);
 }
