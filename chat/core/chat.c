@@ -408,6 +408,11 @@ void chat_count(const struct chat *chat, struct chat_counts *ret)
                                 .rooms_closed = chat->rooms_n - chat->open_n};
 }
 
+size_t chat_waiting_bytes(const struct chat *chat)
+{
+    return chat->waiting_bytes;
+}
+
 size_t chat_connections(const struct chat *chat)
 {
     return chat->conns_n;

@@ -339,6 +339,7 @@ struct chat_counts {
 void chat_count(const struct chat *chat, struct chat_counts *ret);
 size_t chat_rooms(const struct chat *chat);
 size_t chat_connections(const struct chat *chat);
+size_t chat_waiting_bytes(const struct chat *chat); /* of messages that wait to be numbered: not jobs yet, or not now */
 
 /*
  * What a message's envelope is bound to: sender, room, and epoch | seq | mid | time [| rev]. The parts of *ret are

@@ -61,6 +61,7 @@ struct chat {
     struct rooms_by_uid rooms_by_uid;
     struct flights flights;
     size_t conns_n, rooms_n, open_n; /* open_n: rooms that can be read now */
+    size_t waiting_bytes;            /* of messages that wait to be numbered */
     uint64_t serials, pings;
 
     /* presence: logged-in connections without extensions in the order in which they were last told */
@@ -285,7 +286,7 @@ void number_settle(struct chat *chat, struct chat_room *room, struct chat_job *j
 void number_refuse(struct chat *chat, const struct chat_job *job, enum chat_code code);
 enum chat_command number_command(const struct chat_job *job);
 void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code code);
-void waiting_free(struct chat_room *room);
+void waiting_free(struct chat *chat, struct chat_room *room);
 
 /* history.c */
 void history_ask(struct chat *chat, struct chat_room *room, const struct chat_conn *asker, struct slice label,

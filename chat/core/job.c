@@ -29,6 +29,15 @@ struct chat_message_row *chat_row_revised(struct chat_message_row *row, uint64_t
     return row->revised;
 }
 
+size_t chat_job_size(const struct chat_job *job)
+{
+    size_t n = sizeof(*job) + job->members_n * sizeof(*job->members) + job->message.box.n + job->text.n + job->value.n;
+
+    for (size_t i = 0; i < job->members_n; i++)
+        n += job->members[i].share.n;
+    return n;
+}
+
 void chat_job_clear(struct chat_job *job)
 {
     for (size_t i = 0; i < job->rows_n; i++)

@@ -115,6 +115,8 @@ struct chat_job {
     struct chat_pair *pairs; /* LOAD_DATA: key, JSON; LOAD_SHARES: room uid, share text */
     size_t pairs_n;
 
+    size_t held; /* chat_job_size() when it began to wait; whoever lets it wait keeps it */
+
     /* the core's own; the store does not look at it */
     uint64_t conn; /* serial of who asked; 0: nobody is waiting */
     struct buf label, text;
@@ -130,6 +132,7 @@ struct chat_job {
 STAILQ_HEAD(chat_job_list, chat_job);
 
 struct chat_job *chat_job_new(enum chat_job_kind kind); /* NULL: out of memory */
+size_t chat_job_size(const struct chat_job *job);       /* bytes, with what is asked for in it; results not counted */
 void chat_job_clear(struct chat_job *job);              /* of rows and pairs */
 void chat_job_free(struct chat_job *job);               /* wipes; accepts NULL */
 

@@ -76,6 +76,8 @@ static void keep_waiting(struct chat *chat, struct chat_room *room, struct chat_
         return;
     }
     struct chat_job *moved = move(job);
+    moved->held = chat_job_size(moved);
+    chat->waiting_bytes += moved->held;
     if (moved->is_numbered)
         STAILQ_INSERT_TAIL(&room->refused, moved, link);
     else
@@ -84,7 +86,7 @@ static void keep_waiting(struct chat *chat, struct chat_room *room, struct chat_
 }
 
 /* NULL: none. */
-static struct chat_job *next_waiting(struct chat_room *room)
+static struct chat_job *next_waiting(struct chat *chat, struct chat_room *room)
 {
     struct chat_job *job = STAILQ_FIRST(&room->refused);
 
@@ -92,8 +94,10 @@ static struct chat_job *next_waiting(struct chat_room *room)
         STAILQ_REMOVE_HEAD(&room->refused, link);
     else if ((job = STAILQ_FIRST(&room->waiting)))
         STAILQ_REMOVE_HEAD(&room->waiting, link);
-    if (job)
+    if (job) {
         room->waiting_n--;
+        chat->waiting_bytes -= job->held;
+    }
     return job;
 }
 
@@ -101,17 +105,17 @@ void refuse_waiting(struct chat *chat, struct chat_room *room, enum chat_code co
 {
     struct chat_job *job;
 
-    while ((job = next_waiting(room))) {
+    while ((job = next_waiting(chat, room))) {
         number_refuse(chat, job, code);
         chat_job_free(job);
     }
 }
 
-void waiting_free(struct chat_room *room)
+void waiting_free(struct chat *chat, struct chat_room *room)
 {
     struct chat_job *job;
 
-    while ((job = next_waiting(room)))
+    while ((job = next_waiting(chat, room)))
         chat_job_free(job);
 }
 
@@ -130,7 +134,7 @@ void number_settle(struct chat *chat, struct chat_room *room, struct chat_job *j
         return;
     room->seq = room->head;
     room->resync = false;
-    while ((again = next_waiting(room))) {
+    while ((again = next_waiting(chat, room))) {
         const struct chat_user *sender = user_by_id(chat, again->who);
         if (sender && room_member(room, sender)) {
             number(chat, room, again);

@@ -170,13 +170,13 @@ static void member_free(struct chat_member *m)
     free(m);
 }
 
-static void room_free(struct chat_room *room)
+static void room_free(struct chat *chat, struct chat_room *room)
 {
     struct chat_member *m;
 
     while ((m = TAILQ_FIRST(&room->members)))
         member_free(m);
-    waiting_free(room);
+    waiting_free(chat, room);
     wipe(room, sizeof(*room));
     free(room);
 }
@@ -187,7 +187,7 @@ void rooms_bury(struct chat *chat)
 
     while ((room = TAILQ_FIRST(&chat->grave))) {
         TAILQ_REMOVE(&chat->grave, room, in_grave);
-        room_free(room);
+        room_free(chat, room);
     }
 }
 
@@ -199,7 +199,7 @@ void rooms_free(struct chat *chat)
     while ((room = RB_MIN(rooms_by_id, &chat->rooms_by_id))) {
         RB_REMOVE(rooms_by_id, &chat->rooms_by_id, room);
         search_end(chat, room, CODE_ROOM_CLOSED);
-        room_free(room);
+        room_free(chat, room);
     }
 }
 

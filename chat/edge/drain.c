@@ -1,12 +1,13 @@
 /*
  * An orderly stop: accept no more, let the store do what it has, tell its results, tell everybody when to come back,
- * close them, wait a little. At most 10 s: 4 for the store, 1 for it to refuse what it has not begun, 3 for the
- * clients, 2 for its thread to end.
+ * close them, wait a little: 4 s for the store, 1 for it to refuse what it has not begun, 3 for the clients. A disk
+ * that does not answer at all ends the rest after 12 s.
  *
  * From the beginning of the drain nothing is read from clients any more: what was acknowledged is stored, and what was
  * not they will send again.
  */
 #include "chat/edge/internal.h"
+#include "shared/service/lifecycle.h"
 
 static void close_all(struct edge *e, enum life life)
 {
@@ -33,6 +34,7 @@ void drain_begin(struct edge *e)
     if (e->drain != DRAIN_NONE)
         return;
     log_note(LOG_INFO, "stopping", "%zu connections, %zu jobs", e->sessions_n, e->jobs_n);
+    lifecycle_end_within(DRAIN_ALL_S);
     listen_stop(e);
     enter(e, DRAIN_STORE, DRAIN_STORE_MS);
     (void)uv_timer_start(&e->again, look, 0, 20);

@@ -84,6 +84,7 @@ static void measure(struct edge *e)
     metric_set(GAUGE_replay_entries, (int64_t)wire_replay_entries(e->o.wire));
     metric_set(GAUGE_key_age_seconds, key_age_s(e));
     metric_set(GAUGE_store_jobs, (int64_t)e->jobs_n);
+    metric_set(GAUGE_store_bytes, (int64_t)(e->jobs_bytes + chat_waiting_bytes(e->o.chat)));
     metric_set(GAUGE_store_failing, edge_store_health(e) != RC_OK);
     metric_set(GAUGE_store_log_bytes, (int64_t)e->o.store->ops->log_bytes(e->o.store));
     metric_set(GAUGE_reading_paused, e->is_reading_paused);
@@ -180,6 +181,7 @@ static struct edge *edge_new(const struct edge_options *options)
         TAILQ_INIT(&e->life[i]);
     TAILQ_INIT(&e->dirty);
     TAILQ_INIT(&e->choked);
+    TAILQ_INIT(&e->paused);
     STAILQ_INIT(&e->departing);
     RB_INIT(&e->addresses);
     return e;

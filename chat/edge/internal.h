@@ -29,12 +29,14 @@
 #define CLOSE_WAIT_MS     5000  /* from our close frame to the end of the socket */
 #define DRAIN_STORE_MS    4000  /* at a stop: for the store to do what it has, */
 #define DRAIN_REFUSE_MS   1000  /* or else to give it back, */
-#define DRAIN_CLOSE_MS    3000  /* and then for the clients */
+#define DRAIN_CLOSE_MS    3000  /* and then for the clients; */
+#define DRAIN_ALL_S       12    /* for all of it, whatever hangs */
 #define STORE_STALL_MS    10000 /* without a word of the store, and it counts as ill */
-#define JOBS_MAX          4000  /* jobs at the store; more, and clients are not read until half are done */
-#define LINES_PER_S       50    /* log lines a second of a kind that strangers can cause */
-#define POOL_MAX          4096  /* buffers that are kept between two turns ... */
-#define POOL_BUF_MAX      16384 /* ... unless they have grown larger */
+#define JOBS_MAX          4000  /* jobs at the store; more, and clients are not read until half are done; */
+#define JOBS_BYTES_MAX    (32U * 1024 * 1024) /* so with the bytes in them */
+#define LINES_PER_S       50                  /* log lines a second of a kind that strangers can cause */
+#define POOL_MAX          4096                /* buffers that are kept between two turns ... */
+#define POOL_BUF_MAX      16384               /* ... unless they have grown larger */
 
 /* At most so many log lines of a kind in a second. */
 struct quota {
@@ -70,14 +72,14 @@ RB_HEAD(lag_tree, lag);
 
 struct session {
     struct edge *edge;
-    TAILQ_ENTRY(session) in_life, in_dirty, in_choked;
+    TAILQ_ENTRY(session) in_life, in_dirty, in_choked, in_paused;
     STAILQ_ENTRY(session) in_departing;
     struct lws *wsi;        /* NULL: the socket is gone */
     struct chat_conn *conn; /* NULL: the core does not know it, or no more */
     struct wire_conn *wire;
     struct address *address;
     char from[ADDRESS_MAX]; /* the whole of it */
-    struct buf in;          /* pieces of a message that came in several */
+    struct buf in;          /* pieces of a message that came in several, or one that is kept */
     struct buf out;         /* whole frames; from out_at on they are not written yet */
     size_t out_at;
     size_t held;          /* bytes of the last write, while libwebsockets holds some of them back */
@@ -92,7 +94,8 @@ struct session {
     bool is_closing; /* nothing more is taken from it or given to it */
     bool has_peer_closed;
     bool is_departing; /* in the departing list */
-    bool is_paused;    /* not read from, the store is behind */
+    bool is_paused;    /* not read from, the store is behind; `in` is a whole message */
+    bool is_kept_binary;
     char op_id[OP_ID_LEN + 1];
 };
 
@@ -118,12 +121,12 @@ struct edge {
 
     struct lws_context *lws;
     struct lws_vhost *vhost;
-    size_t sockets_n, sessions_n, jobs_n;
+    size_t sockets_n, sessions_n, jobs_n, jobs_bytes;
     bool is_reading_paused;
     int64_t store_moved_ms; /* when there were none, or it gave some back; monotonic */
     enum rc told_ready;     /* the last word of readyz */
 
-    struct session_list life[LIFE_COUNT], dirty, choked; /* choked: longest first */
+    struct session_list life[LIFE_COUNT], dirty, choked, paused; /* longest first */
     STAILQ_HEAD(, session) departing;
     struct address_tree addresses;
     bool is_stepping;
@@ -185,7 +188,7 @@ void session_gone(struct session *s);                              /* the socket
 void session_close(struct session *s, unsigned code);              /* behind what is queued; nothing more follows */
 void session_kill(struct session *s);                              /* at once */
 void session_free(struct session *s);
-void sessions_resume(struct edge *e); /* reads again from those that were paused */
+void session_read(struct session *s, struct slice message, bool is_binary);
 
 /* step.c */
 void edge_step(struct edge *e, struct chat_event *ev);
@@ -215,6 +218,12 @@ bool lag_takes(struct session *s, const struct chat_push *push); /* true: it is 
 bool lag_has_room(const struct session *s);                      /* for what a slow reader does without */
 void lag_tell(struct session *s); /* when the queue is short again; not during a step, whose push it would overwrite */
 void lag_forget(struct session *s);
+
+/* pause.c */
+void pause_look(struct edge *e);                                           /* after each step */
+void pause_over(struct edge *e);                                           /* when the store has given something back */
+bool pause_takes(struct session *s, struct slice message, bool is_binary); /* true: it is read later */
+void pause_end(struct session *s);                                         /* it is read again, or gone */
 
 /* life.c */
 void life_enter(struct session *s, enum life life);

@@ -213,31 +213,16 @@ static void read_message(struct session *s, struct slice message, bool is_binary
     tell_login(s, &ev, was_authed, rc, started_us);
 }
 
-/* Jobs wait for the disk: whoever makes more of them has to wait, too. */
-static void pause_reading(struct session *s)
-{
-    if (!s->edge->is_reading_paused || s->is_paused || !s->wsi)
-        return;
-    s->is_paused = true;
-    (void)lws_rx_flow_control(s->wsi, 0);
-}
-
-void sessions_resume(struct edge *e)
-{
-    struct session *s;
-
-    for (int life = LIFE_ALIVE; life <= LIFE_CLOSING; life++)
-        TAILQ_FOREACH (s, &e->life[life], in_life)
-            if (s->is_paused) {
-                s->is_paused = false;
-                (void)lws_rx_flow_control(s->wsi, 1);
-            }
-}
-
 /* Ignored: what comes behind a close frame of either side, and while the daemon stops. */
 static bool is_deaf(const struct session *s)
 {
     return s->is_closing || s->has_peer_closed || !s->conn || s->edge->drain != DRAIN_NONE;
+}
+
+void session_read(struct session *s, struct slice message, bool is_binary)
+{
+    if (!is_deaf(s) && !pause_takes(s, message, is_binary))
+        read_message(s, message, is_binary);
 }
 
 void session_receive(struct session *s, struct slice piece)
@@ -256,14 +241,13 @@ void session_receive(struct session *s, struct slice piece)
         return;
     }
     if (is_first && is_last) {
-        read_message(s, piece, lws_frame_is_binary(s->wsi) != 0);
+        session_read(s, piece, lws_frame_is_binary(s->wsi) != 0);
     } else if (buf_add(&s->in, piece) != RC_OK) {
         session_close(s, CLOSE_INTERNAL);
     } else if (is_last) {
         AUTO(buf_done) struct buf whole = buf_take(&s->in);
-        read_message(s, buf_slice(&whole), lws_frame_is_binary(s->wsi) != 0);
+        session_read(s, buf_slice(&whole), lws_frame_is_binary(s->wsi) != 0);
     }
-    pause_reading(s);
 }
 
 void session_pong(struct session *s, struct slice payload)
@@ -338,6 +322,7 @@ void session_gone(struct session *s)
 
     log_session(s, wire_conn_is_authed(s->wire) || s->is_closing ? LOG_INFO : LOG_DEBUG, "close", close_reason(s));
     s->wsi = NULL;
+    pause_end(s);
     life_leave(s);
     if (s->is_dirty)
         TAILQ_REMOVE(&e->dirty, s, in_dirty);

@@ -53,7 +53,8 @@ static void carry_out(struct edge *e, const struct chat_action *a)
     case ACT_JOB:
         if (e->jobs_n++ == 0)
             e->store_moved_ms = clock_monotonic_ms();
-        e->is_reading_paused = e->is_reading_paused || e->jobs_n > JOBS_MAX;
+        a->job->held = chat_job_size(a->job);
+        e->jobs_bytes += a->job->held;
         news_job_made(e, a->job->kind);
         e->o.store->ops->put(e->o.store, a->job);
         break;
@@ -72,6 +73,7 @@ static void one_step(struct edge *e, struct chat_event *ev)
         carry_out(e, &actions.list[i]);
     e->is_stepping = false;
     chat_forget_step(e->o.chat);
+    pause_look(e);
 }
 
 static void tell_departures(struct edge *e)
@@ -116,15 +118,13 @@ void edge_take_jobs(struct edge *e)
         STAILQ_REMOVE_HEAD(&done, link);
         struct chat_event ev = {.kind = CHAT_DONE, .job = job};
         e->jobs_n--;
+        e->jobs_bytes -= job->held;
         enum chat_job_kind kind = job->kind;
         enum rc rc = job->rc;
         edge_step(e, &ev);
         news_job_done(e, kind, rc);
     }
-    if (e->is_reading_paused && e->jobs_n < JOBS_MAX / 2) {
-        e->is_reading_paused = false;
-        sessions_resume(e);
-    }
+    pause_over(e);
 }
 
 static void deadline_reached(uv_timer_t *timer)

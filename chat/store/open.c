@@ -148,14 +148,14 @@ static enum rc store_restore(struct chat_store *base, struct chat *into)
     }
 }
 
-static enum rc store_stop(struct chat_store *base)
+static void store_stop(struct chat_store *base)
 {
     struct sqlite_store *s = (struct sqlite_store *)base;
     struct chat_job *job;
 
     if (s == NULL)
-        return RC_OK;
-    TRY(store_end_thread(s));
+        return;
+    store_end_thread(s);
     s->is_hurried = true;
     if (s->note)
         store_lineage_end(s, s->note);
@@ -171,7 +171,6 @@ static enum rc store_stop(struct chat_store *base)
     pthread_cond_destroy(&s->ready);
     pthread_mutex_destroy(&s->lock);
     free(s);
-    return RC_OK;
 }
 
 static const struct chat_store_ops ops = {
@@ -259,7 +258,7 @@ static enum rc told(enum rc rc, struct buf *error, const char *path, const char 
 static void store_done(struct sqlite_store **s)
 {
     if (*s != NULL)
-        (void)store_stop(&(*s)->base); /* it has no thread yet */
+        store_stop(&(*s)->base);
 }
 
 enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,

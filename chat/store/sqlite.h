@@ -20,7 +20,6 @@
 #define STORE_BUSY_ILL_MS 200  /* ... while the last transaction failed */
 #define STORE_PROBE_MS    1000 /* while it fails: between two looks whether the disk is back */
 #define STORE_LOG_SMALL   ((uint64_t)4 * 1024 * 1024) /* bytes of the WAL that the disk is not looked at for */
-#define STORE_STOP_S      2                           /* at the end, for the disk to answer */
 #define STORE_LOADED_MAX  ((size_t)16 * 1024 * 1024)  /* bytes of results that wait to be taken */
 #define STORE_SWEEP_ROWS  500 /* messages of deleted rooms that go in one transaction, between jobs */
 
@@ -209,6 +208,6 @@ enum rc store_start(struct chat_store *base, void (*wake)(void *ctx), void *ctx)
 void store_put(struct chat_store *base, struct chat_job *job);
 void store_take(struct chat_store *base, struct chat_job_list *ret);
 void store_give_up(struct chat_store *base);
-MUST enum rc store_end_thread(struct sqlite_store *s); /* does everything queued, then joins. Errors: IO */
+void store_end_thread(struct sqlite_store *s); /* does everything queued, then joins */
 
 #endif

@@ -31,11 +31,8 @@ struct chat_store_ops {
     uint64_t (*log_bytes)(struct chat_store *s);
     /* From now on jobs that are not begun come back with DB, and no lock is waited for. Any thread. */
     void (*give_up)(struct chat_store *s);
-    /*
-     * Does everything queued, ends the thread, closes. Jobs not taken are freed. Accepts NULL.
-     * Errors: IO (the disk does not answer: the thread lives, nothing is freed, the process can only be ended).
-     */
-    enum rc (*stop)(struct chat_store *s);
+    /* Does everything queued, ends the thread, closes. Jobs not taken are freed. Accepts NULL. */
+    void (*stop)(struct chat_store *s);
 };
 
 struct chat_store {

@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "chat/store/sqlite.h"
-#include "shared/service/log.h"
 #include "shared/service/metrics.h"
 
 /* What a load has brought into memory. */
@@ -274,22 +273,14 @@ void store_give_up(struct chat_store *base)
     atomic_store(&((struct sqlite_store *)base)->has_given_up, true);
 }
 
-enum rc store_end_thread(struct sqlite_store *s)
+void store_end_thread(struct sqlite_store *s)
 {
-    struct timespec until;
-
     if (!s->has_thread)
-        return RC_OK;
+        return;
     pthread_mutex_lock(&s->lock);
     s->is_stopping = true;
     pthread_mutex_unlock(&s->lock);
     pthread_cond_signal(&s->ready);
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += STORE_STOP_S;
-    if (pthread_clockjoin_np(s->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
-        log_note(LOG_ERROR, "store", "the disk does not answer");
-        return RC_IO;
-    }
+    pthread_join(s->thread, NULL);
     s->has_thread = false;
-    return RC_OK;
 }

@@ -31,6 +31,12 @@ void lifecycle_keys(struct keytab_file *keys, const char *name, bool force);
 /* The line "listening", and READY=1 to the service manager. listen: as configured; inner_port: 0 for none. */
 void lifecycle_serves(const char *listen, unsigned port, unsigned inner_port);
 
+/*
+ * A stop that takes longer, since a disk or whatever else does not answer, ends there, with status 1 and a line in the
+ * log.
+ */
+void lifecycle_end_within(unsigned seconds);
+
 /* Tells a service manager ("READY=1", "STOPPING=1") when $NOTIFY_SOCKET is set. */
 void lifecycle_notify(const char *state);
 

@@ -31,6 +31,7 @@
     G(rooms_open,         "Rooms that can be read now")                                                   \
     G(rooms_closed,       "Sealed rooms that wait for their quorum")                                      \
     G(store_jobs,         "Jobs at the store")                                                            \
+    G(store_bytes,        "Bytes of what waits to be stored")                                              \
     G(store_failing,      "1 while the disk does not take what clients send")                             \
     G(store_log_bytes,    "Bytes of the database's write-ahead log")                                      \
     G(reading_paused,     "1 while clients are not read because the store is behind")                     \

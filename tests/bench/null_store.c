@@ -69,20 +69,19 @@ static void null_give_up(struct chat_store *base)
     (void)base;
 }
 
-static enum rc null_stop(struct chat_store *base)
+static void null_stop(struct chat_store *base)
 {
     struct chat_job_list left;
     struct chat_job *job;
 
     if (!base)
-        return RC_OK;
+        return;
     null_take(base, &left);
     while ((job = STAILQ_FIRST(&left))) {
         STAILQ_REMOVE_HEAD(&left, link);
         chat_job_free(job);
     }
     free(base);
-    return RC_OK;
 }
 
 enum rc chat_store_sqlite_open(const struct conf *conf, struct master_watch *ret_master, struct chat_store **ret,

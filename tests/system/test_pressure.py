@@ -1,9 +1,13 @@
 """Back-pressure: what one reader who stops, and senders who do not, can make the chat hold."""
+import contextlib
 import json
 import secrets
+import sqlite3
 import time
 
-from kerbtest import classic
+import pytest
+from kerbtest import classic, sealed
+from kerbtest.disk import Preloaded
 from kerbtest.rawws import RawSocket, frame
 from kerbtest.realm import wait_until
 
@@ -102,3 +106,65 @@ def test_one_push_alone_may_be_longer_than_the_queue(new_realm):
         for _ in range(n + 2):
             slow.send("get_data")
         wait_until(lambda: realm.metrics("chat")["kerb_slow_readers_total"] == 1, what="4003")
+
+
+# --- incoming ---
+
+def messages_of(realm, room):
+    """[(seq, cid)] as stored."""
+    with contextlib.closing(sqlite3.connect(f"file:{realm.state}/chat/chat.db?mode=ro", uri=True)) as db:
+        return db.execute("SELECT m.seq, m.cid FROM message m JOIN room r ON r.id = m.room WHERE r.room_id = ?"
+                          " ORDER BY m.seq", (room,)).fetchall()
+
+
+@pytest.fixture
+def slow_disk(new_realm, shim, tmp_path):
+    """A realm whose chat has a disk that can be made slow."""
+    realm = new_realm(start=False, policy={"throttle": "no"},
+                      chat={"request_rate": 1000000, "request_burst": 1000000, "ping_interval": 1, "pong_timeout": 4})
+    way = Preloaded(realm, shim, -4000, tmp_path)
+    realm.start("as", "tgs")
+    realm.start("chat", env=way.env)
+    return realm, way
+
+
+def paused(realm):
+    return realm.metrics("chat")["kerb_reading_paused"] == 1
+
+
+@pytest.mark.parametrize("n,size", [(800, 100), (300, 12000)], ids=["many", "large"])
+def test_who_sends_faster_than_the_disk_takes_is_not_read(slow_disk, n, size):
+    """By number and by bytes. Nobody else is held up, and everything is stored once, in each sender's order."""
+    realm, way = slow_disk
+    conns = [sealed.chat(realm, u) for u in realm.add_users(10)]
+    quiet, leaver = (realm.chat(u) for u in realm.add_users(2))
+    rooms = [rid() for _ in conns]
+    for c, room in zip(conns, rooms):
+        c.new_room(room, 0, [])
+    way.fail()
+    before = rss(realm.daemons["chat"])
+    tasks = [c.push([c.seal("new_message", room=room, message={"text": "x" * size}, cid=f"{k}") for k in range(n)])
+             for c, room in zip(conns, rooms)]
+    wait_until(lambda: paused(realm), timeout=30, what="a pause")
+    began = time.monotonic()
+    sealed.chat(realm, realm.add_user()).close()
+    quiet.take("online")
+    leaver.close()
+    quiet.expect("online", users_online=lambda u: leaver.user.name not in u)
+    assert time.monotonic() - began < 5
+    most = 0
+    while time.monotonic() - began < 9:  # longer than a ping and its pong may take
+        m = realm.metrics("chat")
+        assert m["kerb_store_jobs"] < 4200 and m["kerb_store_bytes"] < 40 * MIB, m
+        most = max(most, rss(realm.daemons["chat"]) - before)
+        time.sleep(0.1)
+    way.mend()
+    for t in tasks:
+        t.result(60)
+    for c, room in zip(conns, rooms):
+        acks = [c.expect("ack", timeout=60, cid=f"{k}")["seq"] for k in range(n)]
+        assert acks == list(range(1, n + 1)) and messages_of(realm, room) == [(k + 1, f"{k}") for k in range(n)]
+    wait_until(lambda: not paused(realm))
+    assert most < 160 * MIB, f"{most / MIB} MiB"
+    print(f"{n} x {size}: {most / MIB:.1f} MiB more at most")
+    assert not [x for x in realm.daemons["chat"].find(event="close") if x.get("code") in (4001, 4003, 4004, 4501)]

@@ -94,10 +94,14 @@ class Chat:
         run(self.ws.send(data))
 
     def send_many(self, many):
+        self.push(many).result(120)
+
+    def push(self, many):
+        """Sends without waiting; a future."""
         async def go():
             for data in many:
                 await self.ws.send(data)
-        run(go(), timeout=120)
+        return asyncio.run_coroutine_threadsafe(go(), loop())
 
     def send_plain(self, frame):
         self.send_raw(json.dumps(frame))
