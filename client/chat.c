@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/chat_feed.h"
 #include "client/ws.h"
 #include "shared/base/base64.h"
 
@@ -43,6 +44,10 @@ struct kerb_chat {
     struct chat_session session;
     struct chat_keeper *keeper;
     struct chat_presence presence;
+    struct chat_feed *feed;    /* of what is handed out; NULL: nothing is */
+    struct chat_resume resume; /* where the last connection stood */
+    bool has_resume;
+    uint64_t processed; /* records of this one that are in the inbox, or were */
     STAILQ_HEAD(, letter) inbox;
     size_t inbox_n;
     bool is_ready; /* the server's handshake has come */
@@ -119,6 +124,7 @@ static const char *words_of_code(unsigned code)
         {4504, "too many connections from this address"                                                        },
         {4505, "the chat speaks another version"                                                               },
         {4506, "the chat does not take connections from here"                                                  },
+        {4507, "another connection has taken over"                                                             },
         {1009, "a message was larger than the chat takes"                                                      },
         {1013, "the chat has too much to do"                                                                   },
     };
@@ -167,6 +173,35 @@ static void over_because_cut_off(struct kerb_chat *c, const char *why)
     over(c, KERB_UNREACHABLE, why);
 }
 
+/* Where the next connection goes on. One that was never welcomed leaves it as it was. */
+static void keep_resume(struct kerb_chat *c)
+{
+    if (c->feed)
+        feed_lost(c->feed);
+    if (!c->session.has_keys)
+        return;
+    memcpy(c->resume.token, c->session.token, CHAT_TOKEN);
+    c->resume.last = (int64_t)c->processed - 1;
+    c->has_resume = true;
+}
+
+/* Half of it, and up to as much again: clients that lost the same server do not all come back at once. */
+static int64_t spread(unsigned pause_ms)
+{
+    uint8_t random[4] = {0};
+
+    if (random_bytes(random, sizeof random) != RC_OK)
+        return pause_ms;
+    return pause_ms / 2 + get_u32be(random) % (pause_ms / 2 + 1);
+}
+
+static void back_off(struct kerb_chat *c)
+{
+    c->retry_ms = clock_monotonic_ms() + (c->return_ms ? c->return_ms : spread(c->backoff_ms));
+    c->return_ms = 0;
+    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+}
+
 static void lost(struct kerb_chat *c)
 {
     unsigned code = ws_close_code(c->ws);
@@ -178,6 +213,7 @@ static void lost(struct kerb_chat *c)
         (void)snprintf(why, sizeof why, "%s", words_of_code(code));
     bool was_ready = c->is_ready;
     c->is_ready = false;
+    keep_resume(c);
     ws_close(c->ws);
     c->ws = NULL;
     if ((code == CODE_FATAL || code == CODE_CUT_OFF) && !was_ready && !c->wants_fresh) {
@@ -191,9 +227,7 @@ static void lost(struct kerb_chat *c)
         over(c, code == CODE_FATAL ? KERB_REFUSED : KERB_UNREACHABLE, why);
     else if (c->o.stay_lost || !c->was_ready)
         over(c, KERB_UNREACHABLE, why);
-    c->retry_ms = clock_monotonic_ms() + (c->return_ms ? c->return_ms : c->backoff_ms);
-    c->return_ms = 0;
-    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+    back_off(c);
     if (was_ready && !c->is_over)
         chat_tell(c, KERB_CHAT_LOST, why);
 }
@@ -225,7 +259,8 @@ static void answer_challenge(struct kerb_chat *c, struct slice frame)
 {
     AUTO(buf_done) struct buf login = {0};
 
-    enum rc rc = chat_session_login(&c->session, frame, &c->ticket, c->device, &login);
+    enum rc rc =
+        chat_session_login(&c->session, frame, &c->ticket, c->device, c->has_resume ? &c->resume : NULL, &login);
     cache_entry_done(&c->ticket); /* a challenge is good for one login */
     if (rc == RC_OK)
         rc = ws_send(c->ws, buf_slice(&login), false);
@@ -267,6 +302,7 @@ static void put_in_inbox(struct kerb_chat *c, json_t *json)
         return;
     }
     letter->json = json_incref(json);
+    c->processed++;
     STAILQ_INSERT_TAIL(&c->inbox, letter, of_inbox);
     c->inbox_n++;
 }
@@ -338,6 +374,20 @@ static void hand_out(struct kerb_chat *c, json_t *j)
     str_done(&text);
 }
 
+static void feed_hands_out(void *ctx, json_t *message)
+{
+    hand_out(ctx, message);
+}
+
+static enum rc feed_asks(void *ctx, const char *room, int64_t after, uint64_t *ret_id)
+{
+    AUTO(json_done)
+    json_t *request = json_pack("{s:s, s:s, s:I, s:i}", "type", "get_history", "room", room, "after", (json_int_t)after,
+                                "limit", FEED_PAGE);
+
+    return request ? chat_send(ctx, request, ret_id) : RC_NO_MEMORY;
+}
+
 /* A server that asks for too long is asked sooner. */
 static void take_restart(struct kerb_chat *c, const json_t *j)
 {
@@ -366,6 +416,10 @@ static void deliver(struct kerb_chat *c, json_t *j)
             chat_tell(c, KERB_CHAT_BACK, "");
         c->was_ready = true;
         hand_out(c, j);
+        if (c->feed)
+            feed_login(c->feed, j, clock_monotonic_ms());
+    } else if (c->feed && feed_takes(c->feed, j, id, clock_monotonic_ms())) {
+        return;
     } else if (id && id == c->awaited) {
         c->reply = json_incref(j);
         c->awaited = 0;
@@ -407,6 +461,7 @@ static enum rc connect_now(struct kerb_chat *c)
     TRY(client_url(c->k, PATH, &url));
     chat_session_done(&c->session);
     chat_session_init(&c->session, &realm, &client);
+    c->processed = 0;
     const struct ws_options o = {.url = (const char *)url.p,
                                  .ca_file = c->k->ca_file,
                                  .protocol = CHAT_SUBPROTOCOL,
@@ -431,8 +486,7 @@ static void seek(struct kerb_chat *c)
     enum kerb_status status = client_end(c->k, rc);
     if (status != KERB_UNREACHABLE && status != KERB_SERVER_ERROR && status != KERB_BUSY)
         over(c, status, kerb_error(c->k));
-    c->retry_ms = clock_monotonic_ms() + c->backoff_ms;
-    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+    back_off(c);
 }
 
 static bool wait_lost(struct kerb_chat *c, int other_fd, int timeout_ms)
@@ -455,6 +509,10 @@ static enum rc step(struct kerb_chat *c, int other_fd, int timeout_ms, bool *ret
         return tell_over(c);
     if (*ret_some)
         return RC_OK;
+    if (c->feed && c->is_ready) {
+        int due_ms = feed_poll(c->feed, clock_monotonic_ms());
+        timeout_ms = due_ms < timeout_ms ? due_ms : timeout_ms;
+    }
     *ret_other = c->ws ? ws_wait(c->ws, other_fd, timeout_ms) : wait_lost(c, other_fd, timeout_ms);
     *ret_some = drain(c);
     if (c->ws && ws_state(c->ws) == WS_CLOSED)
@@ -482,6 +540,8 @@ static enum rc start(struct kerb_chat *c)
 
     TRY(client_name(k, "service", c->o.service ? c->o.service : CHAT_SERVICE, &c->service));
     (void)snprintf(c->device, sizeof c->device, "%s", c->o.device ? c->o.device : "kerb");
+    if (c->o.message && !(c->feed = feed_new(&(struct feed_ops){feed_hands_out, feed_asks, c})))
+        return RC_NO_MEMORY;
     TRY(connect_now(c));
     if (keeper_new(k, &c->keeper) != RC_OK)
         return client_fail(k, KERB_BAD_CACHE,
@@ -534,6 +594,8 @@ void kerb_chat_close(struct kerb_chat *c)
     (void)drain(c);
     json_done(&c->reply);
     keeper_free(c->keeper);
+    feed_free(c->feed);
+    wipe(&c->resume, sizeof c->resume);
     chat_session_done(&c->session);
     cache_entry_done(&c->ticket);
     free(c);

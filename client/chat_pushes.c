@@ -36,47 +36,6 @@ static void on_get_secret(struct ui *ui, const json_t *j)
            show(talk_text(j, "asked_by"), &who), room_word, room_word, room_word);
 }
 
-/* --- what was missed --- */
-
-#define PAGE 200 /* messages of one get_history */
-
-/* The reply comes like a push, as a page: nobody waits for it. */
-static void ask_after(struct ui *ui, int64_t seq)
-{
-    AUTO(json_done)
-    json_t *request = json_pack("{s:s, s:s, s:I, s:i}", "type", "get_history", "room", ui->room.s, "after",
-                                (json_int_t)seq, "limit", PAGE);
-    char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-
-    if (!text || kerb_chat_send(ui->chat, text, NULL) != KERB_OK)
-        ui_say(ui, BAD, "messages may be missing: /history shows all");
-    free(text);
-}
-
-static void on_page(struct ui *ui, const json_t *j)
-{
-    const json_t *messages = json_object_get(j, "messages");
-    size_t n = json_array_size(messages);
-
-    if (!slice_eq(talk_text(json_object_get(j, "room"), "room"), name_slice(&ui->room)))
-        return; /* he went elsewhere meanwhile */
-    for (size_t i = 0; i < n; i++)
-        if (talk_int(json_array_get(messages, i), "seq") > ui->last_seq)
-            ui_show_message(ui, json_array_get(messages, i));
-    if (n > 0 && json_is_true(json_object_get(j, "more_after")))
-        ask_after(ui, talk_int(json_array_get(messages, n - 1), "seq"));
-}
-
-static void on_lagged(struct ui *ui, const json_t *j)
-{
-    AUTO(buf_done) struct buf shown = {0};
-
-    if (slice_eq(talk_text(j, "room"), name_slice(&ui->room)))
-        ask_after(ui, talk_int(j, "from_seq") - 1);
-    else
-        ui_say(ui, NOTE, "some messages were not shown: /history %s", ui_show_word(talk_text(j, "room"), &shown));
-}
-
 /* Another history is told from its beginning. */
 static void on_handshake(struct ui *ui, const json_t *j)
 {
@@ -85,13 +44,8 @@ static void on_handshake(struct ui *ui, const json_t *j)
 
     if (!is_same && name_parse(talk_text(j, "history_id"), &ui->history) != RC_OK)
         return;
-    if (is_first || !ui->room.n)
-        return;
-    if (!is_same)
+    if (!is_first && !is_same)
         ui->last_seq = 0;
-    const json_t *room = ui_room_of(ui, &ui->room);
-    if (room && talk_int(room, "threshold") == 0)
-        ask_after(ui, ui->last_seq);
 }
 
 static void on_room_messages(struct ui *ui, const json_t *j)
@@ -101,9 +55,7 @@ static void on_room_messages(struct ui *ui, const json_t *j)
     struct slice id = talk_text(room, "room");
 
     ui_know(ui, room);
-    if (json_object_get(j, "more_after"))
-        on_page(ui, j);
-    else if (slice_eq(id, name_slice(&ui->waiting)) || slice_eq(id, name_slice(&ui->room)) || !ui->room.n)
+    if (slice_eq(id, name_slice(&ui->waiting)) || slice_eq(id, name_slice(&ui->room)) || !ui->room.n)
         ui_enter(ui, j);
     else
         ui_say(ui, NOTE, "a room is open now: /open %s", ui_show_word(id, &shown));
@@ -144,7 +96,6 @@ static const struct {
     {"get_secret",    on_get_secret   },
     {"room_messages", on_room_messages},
     {"close_room",    on_close_room   },
-    {"lagged",        on_lagged       },
     {"notice",        on_notice       },
     {"error",         on_error        },
 };

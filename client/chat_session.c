@@ -73,9 +73,27 @@ static enum rc read_challenge(struct chat_session *s, struct slice frame)
     return buf_add(&s->challenge, frame);
 }
 
-/* point, device: NULL in a reauth. */
-static enum rc authenticator(struct chat_session *s, const struct cache_entry *ticket, const uint8_t *point,
-                             const char *device, struct buf *ret_text)
+/* What only a login says; NULL in a reauth. */
+struct login_part {
+    uint8_t point[ECDH_POINT];
+    const char *device;
+    const struct chat_resume *resume; /* NULL: none */
+};
+
+static void put_login_part(struct jw *j, const struct login_part *login)
+{
+    jw_base64url(j, "ecdh", SLICE(login->point));
+    jw_text(j, "device", slice_text(login->device));
+    if (!login->resume)
+        return;
+    jw_open(j, "resume", '{');
+    jw_base64url(j, "token", SLICE(login->resume->token));
+    jw_int(j, "last", login->resume->last);
+    jw_close(j, '}');
+}
+
+static enum rc authenticator(struct chat_session *s, const struct cache_entry *ticket, const struct login_part *login,
+                             struct buf *ret_text)
 {
     AUTO(buf_done) struct buf context = {0}, plain = {0}, envelope = {0};
     AUTO(envelope_key_done) struct envelope_key key = {0};
@@ -85,11 +103,9 @@ static enum rc authenticator(struct chat_session *s, const struct cache_entry *t
     jw_open(&j, NULL, '{');
     jw_text(&j, "client", name_slice(&s->client));
     jw_base64url(&j, "nonce", SLICE(s->nonce));
-    if (point)
-        jw_base64url(&j, "ecdh", slice_of(point, ECDH_POINT));
     jw_int(&j, "time", clock_s());
-    if (device)
-        jw_text(&j, "device", slice_text(device));
+    if (login)
+        put_login_part(&j, login);
     jw_close(&j, '}');
     TRY(jw_end(&j));
     TRY(envelope_context(&ticket_text, 1, &context));
@@ -101,17 +117,17 @@ static enum rc authenticator(struct chat_session *s, const struct cache_entry *t
 }
 
 enum rc chat_session_login(struct chat_session *s, struct slice challenge, const struct cache_entry *ticket,
-                           const char *device, struct buf *login)
+                           const char *device, const struct chat_resume *resume, struct buf *login)
 {
     AUTO(buf_done) struct buf text = {0};
-    uint8_t point[ECDH_POINT];
+    struct login_part part = {.device = device, .resume = resume};
 
     forget_handshake(s);
     s->service = ticket->server;
     s->session = ticket->session;
     TRY(read_challenge(s, challenge));
-    TRY(ecdh_new(&s->pair, point));
-    TRY(authenticator(s, ticket, point, device, &text));
+    TRY(ecdh_new(&s->pair, part.point));
+    TRY(authenticator(s, ticket, &part, &text));
     struct jw j = jw_start(&s->login);
     jw_open(&j, NULL, '{');
     jw_text(&j, "type", slice_text("login"));
@@ -169,6 +185,7 @@ enum rc chat_session_welcome(struct chat_session *s, struct slice welcome)
     TRY(open_welcome(s, welcome, &reply));
     TRY(json_get_int(reply, "expires", &s->expires));
     TRY(json_get_int(reply, "server_time", &s->server_time));
+    TRY(sealed_bytes(reply, "resume", s->token, sizeof s->token));
     TRY(make_keys(s, reply, welcome));
     forget_handshake(s);
     s->has_keys = true;
@@ -195,7 +212,7 @@ enum rc chat_session_reauth(struct chat_session *s, const json_t *required, cons
     if (!slice_eq(name_slice(&ticket->server), name_slice(&s->service)))
         return RC_NOT_US;
     TRY(sealed_bytes(required, "nonce", s->nonce, sizeof s->nonce));
-    TRY(authenticator(s, ticket, NULL, NULL, &text));
+    TRY(authenticator(s, ticket, NULL, &text));
     struct jw j = jw_start(json);
     jw_open(&j, NULL, '{');
     jw_text(&j, "type", slice_text("reauth"));

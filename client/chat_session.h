@@ -13,6 +13,13 @@
 
 #define CHAT_NONCE       32
 #define CHAT_SUBPROTOCOL "kerb.v1"
+#define CHAT_TOKEN       32
+
+/* Where a connection stood that is to be resumed. */
+struct chat_resume {
+    uint8_t token[CHAT_TOKEN];
+    int64_t last; /* record of the server's that was processed; -1: none */
+};
 
 struct chat_session {
     struct name realm, client; /* who must speak, who speaks */
@@ -24,6 +31,7 @@ struct chat_session {
     struct record_stream c2s, s2c;
     bool has_keys;
     int64_t expires, server_time; /* as the welcome says */
+    uint8_t token[CHAT_TOKEN];    /* by which it can be resumed */
 };
 
 void chat_session_init(struct chat_session *s, const struct name *realm, const struct name *client);
@@ -31,10 +39,11 @@ void chat_session_done(struct chat_session *s); /* wipes; for AUTO */
 
 /*
  * Answers the challenge. The server must be the ticket's, of our realm, and speak version 1.
- * Out: login - the frame, appended. Errors: MALFORMED, NOT_US (another realm or service), CRYPTO.
+ * In:  resume - NULL: this connection goes on from none. Out: login - the frame, appended. Errors: MALFORMED, NOT_US
+ * (another realm or service), CRYPTO.
  */
 MUST enum rc chat_session_login(struct chat_session *s, struct slice challenge, const struct cache_entry *ticket,
-                                const char *device, struct buf *login);
+                                const char *device, const struct chat_resume *resume, struct buf *login);
 
 /* Makes the keys; what came before is then of no use. Errors: MALFORMED, MODIFIED, CRYPTO. */
 MUST enum rc chat_session_welcome(struct chat_session *s, struct slice welcome);

@@ -32,7 +32,13 @@ struct kerb_chat_options {
     bool stay_lost;      /* do not come back: for a program that asks something and ends */
     bool presence;       /* subscribe to who is online, after each login: messages of type "presence" follow; one that
                             does not fit what came before is not handed out but asked for anew, as a whole */
-    /* Each message of the server, replies too (they have the "id" of their request). json: good during the call. */
+    /*
+     * Each message of the server, replies too (they have the "id" of their request). json: good during the call. What
+     * is said in a room ("new_message", "edited", "deleted") comes once and in the order of its `seq`, from the first
+     * login on, over connections that were lost and resumed, and when this program reads too slowly: what is missing is
+     * asked for in here. When the server's database was replaced by an older one (`history_id` of "handshake"), the
+     * rooms of which something was told are told anew from their beginning.
+     */
     void (*message)(void *ctx, const char *type, const char *json);
     void (*event)(void *ctx, enum kerb_chat_event event, const char *text);
     void *ctx;

@@ -36,7 +36,7 @@ static void login_sealed(void)
     kit_connect(WIRE_SEALED);
     chat_session_init(&client, &kit->conf.realm, &kit->ticket.client);
     CHECK_OK(wire_handshake(kit->conn, WIRE_NOW, &challenge));
-    CHECK_OK(chat_session_login(&client, buf_slice(&challenge), &entry, "fuzz", &login));
+    CHECK_OK(chat_session_login(&client, buf_slice(&challenge), &entry, "fuzz", NULL, &login));
     CHECK_OK(kit_reads(buf_slice(&login), false));
     CHECK_OK(wire_handshake(kit->conn, WIRE_NOW, &welcome));
     CHECK_OK(chat_session_welcome(&client, buf_slice(&welcome)));

@@ -36,7 +36,7 @@ static enum rc log_in(struct chat_session *s, struct slice challenge, struct buf
 {
     AUTO(json_done) json_t *j = NULL;
 
-    enum rc rc = chat_session_login(s, challenge, &entry, "fuzz", login);
+    enum rc rc = chat_session_login(s, challenge, &entry, "fuzz", NULL, login);
     if (rc == RC_OK)
         CHECK_OK(json_parse_object(buf_slice(login), JSON_DEPTH_CHAT, &j));
     else

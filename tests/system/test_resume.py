@@ -1,13 +1,18 @@
 """Resume: a connection that drops is told what it missed, once and in order, and nobody else is."""
 import os
 import random
+import re
 import secrets
+import socket
+import subprocess
 import time
 
 import pytest
 from kerbtest import sealed
 from kerbtest.follower import Follower
-from kerbtest.realm import wait_until
+from kerbtest.nginx import Front
+from kerbtest.realm import realm_in, wait_until
+from test_kerb_chat import Between, People, config
 
 SEED = int(os.environ.get("KERB_SEED") or random.randrange(1 << 32))
 
@@ -268,3 +273,88 @@ def test_after_random_kills_everybody_has_shown_every_message_once_and_in_order(
     resumed = {k: sum(f.resumed[k] for f in storm.followers) for k in (True, False)}
     print(f"{kills} kills, {cuts} cuts, resumed {resumed[True]}, not resumed {resumed[False]}")
     assert kills > 0 and resumed[True] > 0 and resumed[False] > 0
+
+
+class Cutter(Between):
+    """The way to a realm, whose connections can be cut."""
+
+    def __init__(self, port):
+        self.open = []
+        super().__init__(port)
+
+    def serve(self, s):
+        self.open.append(s)
+        super().serve(s)
+
+    def cut(self):
+        while self.open:
+            try:
+                self.open.pop().shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class Person:
+    """kerb chat in a room, fed by a pipe, over a way of its own."""
+
+    def __init__(self, kerb, way, room, directory):
+        self.name, self.way = kerb.user.name, way
+        self.path = directory / f"{self.name}.out"
+        self.out = open(self.path, "w", encoding="utf-8")
+        kerb.env["KERB_URL"] = f"http://127.0.0.1:{way.port}"
+        self.process = subprocess.Popen([kerb.bin, "chat", room], stdin=subprocess.PIPE, stdout=self.out,
+                                        stderr=subprocess.STDOUT, env=kerb.env, text=True)
+
+    def type(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def text(self):
+        return self.path.read_text(encoding="utf-8")
+
+    def shown(self):
+        return re.findall(r"^(?:\d{4}-\d\d-\d\d )?\d\d:\d\d \S+: (line \d+)$", self.text(), re.M)
+
+    def end(self):
+        self.process.stdin.close()
+        status = self.process.wait(20)
+        self.out.close()
+        return status
+
+
+def test_kerb_chat_shows_every_message_once_and_in_order_through_all_that(many_files, tmp_path):
+    print(f"KERB_SEED={SEED}")
+    rng = random.Random(SEED)
+    with realm_in(tmp_path / "realm", config=config()) as realm:
+        Front(realm)
+        kerbs = People(realm, tmp_path).add(4)
+        for k in kerbs:
+            k.run("rooms")
+        kerbs[0].run("chat", stdin="/new lounge 0 " + " ".join(k.user.name for k in kerbs[1:]) + "\n")
+        people = [Person(k, Cutter(realm.front.port), "lounge", tmp_path) for k in kerbs]
+        for p in people:
+            wait_until(lambda p=p: "lounge is open" in p.text(), what=f"{p.name} in the room")
+        for i in range(1000):
+            rng.choice(people).type(f"line {i}")
+            time.sleep(0.012 * rng.random())
+            if rng.random() < 0.004:
+                realm.kill("chat")
+                time.sleep(0.1 * rng.random())
+                realm.start("chat")
+            elif rng.random() < 0.03:
+                rng.choice(people).way.cut()
+
+        def settled():
+            shown = people[0].shown()
+            return len(shown) == 1000 and all(p.shown() == shown for p in people)
+        try:
+            wait_until(settled, timeout=60, what="that all have shown all")
+        except AssertionError:
+            for p in people:
+                print(p.name, len(p.shown()), len(set(p.shown())), p.text()[-400:], sep="\n")
+            raise
+        history = [m["text"] for m in sealed.chat(realm, kerbs[0].user).enter("lounge")["messages"]]
+        for p in people:
+            assert p.shown() == history and p.end() == 0
+            p.way.close()
+        assert len(set(history)) == 1000

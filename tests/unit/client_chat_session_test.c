@@ -69,7 +69,7 @@ static void connect_pair(struct pair *p)
 static void log_in(struct pair *p)
 {
     connect_pair(p);
-    assert_ok(chat_session_login(&p->s, buf_slice(&p->challenge), &p->entry, "test", &p->login));
+    assert_ok(chat_session_login(&p->s, buf_slice(&p->challenge), &p->entry, "test", NULL, &p->login));
     assert_ok(server_reads(p, buf_slice(&p->login), false));
     assert_int_equal(p->kit->event.kind, CHAT_LOGIN);
     assert_ok(wire_handshake(p->kit->conn, WIRE_NOW, &p->welcome));
@@ -79,6 +79,28 @@ static void log_in_whole(struct pair *p)
 {
     log_in(p);
     assert_ok(chat_session_welcome(&p->s, buf_slice(&p->welcome)));
+}
+
+static void session__resumes_where_the_last_one_stood(void **state)
+{
+    struct pair *p = *state;
+    struct chat_resume resume = {.last = 41};
+    uint8_t hash[SHA256_LEN];
+
+    log_in_whole(p);
+    memcpy(resume.token, p->s.token, CHAT_TOKEN);
+    assert_ok(sha256(SLICE(resume.token), hash));
+    assert_memory_equal(p->kit->event.login->token, hash, SHA256_LEN);
+    chat_session_done(&p->s); /* that one dropped */
+    chat_session_init(&p->s, &p->kit->conf.realm, &p->kit->ticket.client);
+    connect_pair(p);
+    assert_ok(chat_session_login(&p->s, buf_slice(&p->challenge), &p->entry, "test", &resume, &p->login));
+    assert_ok(server_reads(p, buf_slice(&p->login), false));
+    assert_memory_equal(p->kit->event.login->resumes, hash, SHA256_LEN);
+    assert_int_equal(p->kit->event.login->seen, 42);
+    assert_ok(wire_handshake(p->kit->conn, WIRE_NOW, &p->welcome));
+    assert_ok(chat_session_welcome(&p->s, buf_slice(&p->welcome)));
+    assert_memory_not_equal(p->s.token, resume.token, CHAT_TOKEN);
 }
 
 static struct buf server_says(struct pair *p, const char *json)
@@ -150,7 +172,7 @@ static void session__refuses_a_challenge_of_another_realm_service_or_version(voi
     connect_pair(p);
     for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
         AUTO(buf_done) struct buf bad = with(buf_slice(&p->challenge), changes[i].from, changes[i].to);
-        assert_rc(chat_session_login(&p->s, buf_slice(&bad), &p->entry, "test", &p->login), changes[i].rc);
+        assert_rc(chat_session_login(&p->s, buf_slice(&bad), &p->entry, "test", NULL, &p->login), changes[i].rc);
         assert_int_equal(p->login.n, 0);
     }
 }
@@ -264,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SESSION_TEST(session__talks_with_the_server_in_both_directions),
+        SESSION_TEST(session__resumes_where_the_last_one_stood),
         SESSION_TEST(session__refuses_a_challenge_of_another_realm_service_or_version),
         SESSION_TEST(session__refuses_a_welcome_that_is_not_for_this_login),
         SESSION_TEST(session__refuses_a_welcome_without_the_ticket_s_key),
