@@ -71,31 +71,34 @@ struct lag {
 RB_HEAD(lag_tree, lag);
 
 struct session {
+    /* What a delivered frame touches lies together: with many connections each of them is read from memory anew. */
     struct edge *edge;
-    TAILQ_ENTRY(session) in_life, in_dirty, in_choked, in_paused;
-    STAILQ_ENTRY(session) in_departing;
     struct lws *wsi;        /* NULL: the socket is gone */
     struct chat_conn *conn; /* NULL: the core does not know it, or no more */
     struct wire_conn *wire;
-    struct address *address;
-    char from[ADDRESS_MAX]; /* the whole of it */
-    struct buf in;          /* pieces of a message that came in several, or one that is kept */
-    struct buf out;         /* whole frames; from out_at on they are not written yet */
+    struct buf out; /* whole frames; from out_at on they are not written yet */
     size_t out_at;
     size_t held;          /* bytes of the last write, while libwebsockets holds some of them back */
     struct lag_tree lags; /* rooms of which it has missed something */
-    int64_t life_ms;
-    enum life life;
-    uint16_t close_code; /* ours, or what the peer said */
-    bool is_dirty;       /* in the dirty list */
-    bool is_choked;      /* the socket takes no more; a WRITEABLE will come */
-    int64_t choked_ms;   /* since when */
+    TAILQ_ENTRY(session) in_dirty;
+    bool is_dirty;  /* in the dirty list */
+    bool is_choked; /* the socket takes no more; a WRITEABLE will come */
     bool wants_online, wants_presence;
     bool is_closing; /* nothing more is taken from it or given to it */
     bool has_peer_closed;
     bool is_departing; /* in the departing list */
     bool is_paused;    /* not read from, the store is behind; `in` is a whole message */
     bool is_kept_binary;
+
+    TAILQ_ENTRY(session) in_life, in_choked, in_paused;
+    STAILQ_ENTRY(session) in_departing;
+    struct address *address;
+    char from[ADDRESS_MAX]; /* the whole of it */
+    struct buf in;          /* pieces of a message that came in several, or one that is kept */
+    int64_t life_ms;
+    enum life life;
+    uint16_t close_code; /* ours, or what the peer said */
+    int64_t choked_ms;   /* since when */
     char op_id[OP_ID_LEN + 1];
 };
 
