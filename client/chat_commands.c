@@ -5,8 +5,7 @@
 
 #define WORDS_MAX 260 /* of a command: a room may have 255 members */
 
-/* The reply, or NULL after a sentence. */
-static json_t *ask(struct ui *ui, json_t *request)
+json_t *ui_ask(struct ui *ui, json_t *request)
 {
     AUTO(buf_done) struct buf why = {0};
     struct name code;
@@ -20,7 +19,7 @@ static json_t *ask(struct ui *ui, json_t *request)
 
 void ui_refresh(struct ui *ui)
 {
-    AUTO(json_done) json_t *reply = ask(ui, json_pack("{s:s, s:b}", "type", "subscribe", "presence", true));
+    AUTO(json_done) json_t *reply = ui_ask(ui, json_pack("{s:s, s:b}", "type", "subscribe", "presence", true));
 
     if (reply)
         ui_take_presence(ui, reply);
@@ -133,7 +132,7 @@ void ui_open(struct ui *ui, char **words, int n)
     if (!request)
         return;
     ui->waiting = id;
-    reply = ask(ui, json_incref(request));
+    reply = ui_ask(ui, json_incref(request));
     if (!reply)
         ui->waiting.n = 0;
     else if (json_is_array(json_object_get(reply, "messages")))
@@ -156,7 +155,7 @@ static void do_approve(struct ui *ui, char **words, int n)
     share = get_share(ui, &id);
     if (!share)
         return;
-    reply = ask(ui, json_pack("{s:s, s:s, s:s}", "type", "secret", "room", id.s, "secret", share));
+    reply = ui_ask(ui, json_pack("{s:s, s:s, s:s}", "type", "secret", "room", id.s, "secret", share));
     if (!reply)
         return;
     if (slice_eq(name_slice(&ui->last_ask), name_slice(&id)))
@@ -190,8 +189,8 @@ static void do_new(struct ui *ui, char **words, int n)
     for (int i = 3; i < n; i++)
         if (json_array_append_new(users, json_string(words[i])) != 0)
             ui_say(ui, BAD, "the name of a user is not UTF-8");
-    reply = ask(ui, json_pack("{s:s, s:s, s:I, s:O}", "type", "new_room", "room", words[1], "threshold",
-                              (json_int_t)threshold, "users", users));
+    reply = ui_ask(ui, json_pack("{s:s, s:s, s:I, s:O}", "type", "new_room", "room", words[1], "threshold",
+                                 (json_int_t)threshold, "users", users));
     if (!reply)
         return;
     if (json_object_get(reply, "room") && json_is_object(json_object_get(reply, "room")))
@@ -219,7 +218,7 @@ static void do_leave(struct ui *ui, char **words, int n)
                ui_show_word(name_slice(&id), &shown));
         return;
     }
-    reply = ask(ui, json_pack("{s:s, s:s}", "type", "delete_chat", "room", id.s));
+    reply = ui_ask(ui, json_pack("{s:s, s:s}", "type", "delete_chat", "room", id.s));
     if (!reply)
         return;
     if (kerb_chat_forget_share(ui->chat, id.s) != KERB_OK)
@@ -235,7 +234,7 @@ static void do_history(struct ui *ui, char **words, int n)
     if (!room)
         return;
     if (slice_eq(talk_text(room, "room"), name_slice(&ui->room)))
-        ui->last_seq = 0;
+        ui->last_seq = ui->own_seq = 0;
     if (ui_is_open(room))
         ui_open(ui, words, n);
     else
@@ -252,18 +251,22 @@ static void do_help(struct ui *ui, char **words, int n);
 
 static const struct {
     const char *word, *arg, *help;
+    bool is_text; /* what stands behind the command is one word, as it was typed */
     void (*run)(struct ui *ui, char **words, int n);
 } commands[] = {
-    {"/rooms",   "",                       "your rooms, and who of them is online",                          ui_rooms  },
-    {"/who",     "",                       "who is online, and who is in the room",                          do_who    },
-    {"/open",    "[ROOM]",                 "go to a room; a closed one: present your share, ask the others", ui_open   },
-    {"/approve", "[ROOM]",                 "give your share to open the room",                               do_approve},
-    {"/refuse",  "[ROOM]",                 "do not give it",                                                 do_refuse },
-    {"/new",     "ROOM THRESHOLD USER...", "make a room (names with blanks in double quotes)",               do_new    },
-    {"/history", "[ROOM]",                 "show the messages again",                                        do_history},
-    {"/leave",   "ROOM",                   "leave a room for good",                                          do_leave  },
-    {"/help",    "",                       "this",                                                           do_help   },
-    {"/quit",    "",                       "end (also Ctrl-D)",                                              do_quit   },
+    {"/rooms",   "",                       "your rooms, and who of them is online",                          false, ui_rooms  },
+    {"/who",     "",                       "who is online, and who is in the room",                          false, do_who    },
+    {"/open",    "[ROOM]",                 "go to a room; a closed one: present your share, ask the others", false, ui_open   },
+    {"/approve", "[ROOM]",                 "give your share to open the room",                               false, do_approve},
+    {"/refuse",  "[ROOM]",                 "do not give it",                                                 false, do_refuse },
+    {"/new",     "ROOM THRESHOLD USER...", "make a room (names with blanks in double quotes)",               false, do_new    },
+    {"/history", "[ROOM]",                 "show the messages again",                                        false, do_history},
+    {"/search",  "WORD...",                "look for messages with all of these words",                      true,  ui_search },
+    {"/edit",    "[#N] TEXT",              "give your last message, or that one, another text",              true,  ui_edit   },
+    {"/delete",  "[#N]",                   "take it back",                                                   true,  ui_delete },
+    {"/leave",   "ROOM",                   "leave a room for good",                                          false, do_leave  },
+    {"/help",    "",                       "this",                                                           false, do_help   },
+    {"/quit",    "",                       "end (also Ctrl-D)",                                              false, do_quit   },
 };
 
 static void do_help(struct ui *ui, char **words, int n)
@@ -293,19 +296,30 @@ static int split(char *text, char *words[WORDS_MAX])
     return n;
 }
 
+static int split_text(char *text, char *words[WORDS_MAX])
+{
+    words[0] = text;
+    text += strcspn(text, " ");
+    if (*text)
+        *text++ = 0;
+    words[1] = text + strspn(text, " ");
+    return words[1][0] ? 2 : 1;
+}
+
 static void do_command(struct ui *ui, char *text)
 {
     AUTO(buf_done) struct buf shown = {0};
     char *words[WORDS_MAX];
+    size_t len = strcspn(text, " ");
 
-    int n = split(text, words);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-        if (strcmp(commands[i].word, words[0]) == 0) {
+        if (strlen(commands[i].word) == len && strncmp(commands[i].word, text, len) == 0) {
+            int n = commands[i].is_text ? split_text(text, words) : split(text, words);
             commands[i].run(ui, words, n);
             return;
         }
     }
-    ui_say(ui, BAD, "there is no command %s; /help lists them", show(slice_text(words[0]), &shown));
+    ui_say(ui, BAD, "there is no command %s; /help lists them", show(slice_of(text, len), &shown));
 }
 
 static void do_send(struct ui *ui, struct slice text)
@@ -317,8 +331,8 @@ static void do_send(struct ui *ui, struct slice text)
     else if (text.n > MESSAGE_TEXT_MAX)
         ui_say(ui, BAD, "the text is longer than %d bytes", MESSAGE_TEXT_MAX);
     else
-        reply = ask(ui, json_pack("{s:s, s:s, s:s%}", "type", "new_message", "room", ui->room.s, "message",
-                                  (const char *)text.p, text.n));
+        reply = ui_ask(ui, json_pack("{s:s, s:s, s:s%}", "type", "new_message", "room", ui->room.s, "message",
+                                     (const char *)text.p, text.n));
 }
 
 void ui_take_line(struct ui *ui, struct buf *line)

@@ -9,6 +9,16 @@ static void on_new_message(struct ui *ui, const json_t *j)
     ui_show_message(ui, json_object_get(j, "new_message"));
 }
 
+static void on_edited(struct ui *ui, const json_t *j)
+{
+    ui_show_message(ui, json_object_get(j, "edited"));
+}
+
+static void on_deleted(struct ui *ui, const json_t *j)
+{
+    ui_show_message(ui, json_object_get(j, "deleted"));
+}
+
 void ui_on_new_room(struct ui *ui, const json_t *j)
 {
     AUTO(buf_done) struct buf shown = {0}, members = {0}, state = {0};
@@ -92,6 +102,8 @@ static const struct {
     {"handshake",     on_handshake    },
     {"presence",      ui_take_presence},
     {"new_message",   on_new_message  },
+    {"edited",        on_edited       },
+    {"deleted",       on_deleted      },
     {"new_room",      ui_on_new_room  },
     {"get_secret",    on_get_secret   },
     {"room_messages", on_room_messages},

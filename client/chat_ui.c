@@ -79,6 +79,8 @@ static int run(struct ui *ui, const char *room)
     int status = cmd_end(ui->cmd, kerb_chat_open(ui->cmd->k, &o, &ui->chat));
     if (status != EXIT_SUCCESS)
         return status;
+    if (name_parse(slice_text(kerb_client(ui->cmd->k)), &ui->self) != RC_OK)
+        ui->self.n = 0;
     ui_set_prompt(ui);
     greet(ui);
     if (room)

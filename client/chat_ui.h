@@ -16,6 +16,13 @@ enum style {
     BAD,
 };
 
+#define UI_AHEAD_MAX 64
+
+/* A message that was shown with what it says since a revision, which may come yet. */
+struct ui_ahead {
+    int64_t seq, rev;
+};
+
 struct ui {
     struct cmd *cmd;
     struct kerb_chat *chat;
@@ -28,14 +35,17 @@ struct ui {
     struct name waiting;  /* asked to be opened */
     struct name last_ask; /* room of the last request for one's share */
     int64_t last_seq;     /* shown in `room` */
-    struct name history;  /* the server's history_id; n 0: not heard yet */
-    struct buf present;   /* members online in `room`, as last told */
+    struct name self;     /* who one is */
+    int64_t own_seq;      /* of one's last message in there; 0: none was shown */
+    struct ui_ahead ahead[UI_AHEAD_MAX];
+    size_t ahead_n;
+    struct name history; /* the server's history_id; n 0: not heard yet */
+    struct buf present;  /* members online in `room`, as last told */
 };
 
 /* --- chat_view.c --- */
 
 void ui_say(struct ui *ui, enum style style, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void ui_show_message(struct ui *ui, const json_t *m);
 void ui_set_prompt(struct ui *ui);
 const char *ui_show_word(struct slice room, struct buf *b); /* as it would be typed behind a command; borrowed from b */
 
@@ -44,6 +54,16 @@ const json_t *ui_room_of(const struct ui *ui, const struct name *id); /* NULL: n
 const json_t *ui_find_room(const struct ui *ui, const char *word);    /* by id, else by name */
 bool ui_is_open(const json_t *room);
 void ui_enter(struct ui *ui, const json_t *j); /* a room's messages have come */
+
+/* --- chat_said.c --- */
+
+void ui_show_message(struct ui *ui, const json_t *m);     /* or an edit, or a deletion */
+void ui_show_list(struct ui *ui, const json_t *messages); /* what of a history was not shown yet */
+size_t ui_count_messages(const json_t *messages);         /* without edits, deletions and what was deleted */
+void ui_tell_floor(struct ui *ui, const json_t *j);       /* what of a history is no longer kept */
+void ui_edit(struct ui *ui, char **words, int n);
+void ui_delete(struct ui *ui, char **words, int n);
+void ui_search(struct ui *ui, char **words, int n);
 
 /* --- chat_people.c --- */
 
@@ -60,6 +80,7 @@ void ui_on_new_room(struct ui *ui, const json_t *j);
 /* --- chat_commands.c --- */
 
 void ui_take_line(struct ui *ui, struct buf *line);
+json_t *ui_ask(struct ui *ui, json_t *request); /* takes the request; NULL after a sentence */
 void ui_refresh(struct ui *ui);
 void ui_open(struct ui *ui, char **words, int n);
 void ui_rooms(struct ui *ui, char **words, int n);

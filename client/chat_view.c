@@ -2,11 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/chat_ui.h"
-
-#define TIME_TEXT 32
 
 /* --- saying --- */
 
@@ -28,33 +25,6 @@ void ui_say(struct ui *ui, enum style style, const char *fmt, ...)
                    coloured ? "\033[0m" : "") == RC_OK &&
         buf_cstr(&text))
         line_say(ui->line, (const char *)text.p);
-}
-
-static void local_time(int64_t unix_s, char out[TIME_TEXT])
-{
-    time_t t = (time_t)unix_s, now = (time_t)clock_s();
-    struct tm tm = {0}, today = {0};
-
-    (void)localtime_r(&t, &tm);
-    (void)localtime_r(&now, &today);
-    bool is_today = tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday;
-    if (strftime(out, TIME_TEXT, is_today ? "%H:%M" : "%Y-%m-%d %H:%M", &tm) == 0)
-        out[0] = 0;
-}
-
-void ui_show_message(struct ui *ui, const json_t *m)
-{
-    AUTO(buf_done) struct buf from = {0}, text = {0}, room = {0};
-    struct slice in = talk_text(m, "room");
-    bool here = slice_eq(in, name_slice(&ui->room));
-    char time[TIME_TEXT];
-
-    local_time(talk_int(m, "time"), time);
-    if (here && talk_int(m, "seq") > ui->last_seq)
-        ui->last_seq = talk_int(m, "seq");
-    ui_say(ui, PLAIN, "%s%s%s%s %s%s:%s %s", here ? "" : "[", here ? "" : show(in, &room), here ? "" : "] ", time,
-           ui->has_colours ? "\033[1m" : "", show(talk_text(m, "from"), &from), ui->has_colours ? "\033[0m" : "",
-           show(talk_text(m, "text"), &text));
 }
 
 /* A room as it would be typed behind a command. */
@@ -121,21 +91,21 @@ void ui_enter(struct ui *ui, const json_t *j)
     AUTO(buf_done) struct buf shown = {0};
     const json_t *messages = json_object_get(j, "messages"), *room = json_object_get(j, "room");
     bool same = slice_eq(talk_text(room, "room"), name_slice(&ui->room));
+    size_t n = ui_count_messages(messages);
 
     if (!same) {
         if (name_parse(talk_text(room, "room"), &ui->room) != RC_OK)
             return;
-        ui->last_seq = 0;
+        ui->last_seq = ui->own_seq = 0;
+        memset(ui->ahead, 0, sizeof ui->ahead);
         buf_done(&ui->present);
         ui_set_prompt(ui);
     }
     if (slice_eq(name_slice(&ui->waiting), name_slice(&ui->room)))
         ui->waiting.n = 0;
-    ui_say(ui, NOTE, "%s is open: %zu message%s%s", show(name_slice(&ui->room), &shown), json_array_size(messages),
-           json_array_size(messages) == 1 ? "" : "s",
+    ui_say(ui, NOTE, "%s is open: %zu message%s%s", show(name_slice(&ui->room), &shown), n, n == 1 ? "" : "s",
            json_is_true(json_object_get(j, "more")) ? ", and older ones that are not shown" : "");
-    for (size_t i = 0; i < json_array_size(messages); i++)
-        if (talk_int(json_array_get(messages, i), "seq") > ui->last_seq)
-            ui_show_message(ui, json_array_get(messages, i));
+    ui_tell_floor(ui, j);
+    ui_show_list(ui, messages);
     ui_tell_present(ui);
 }

@@ -47,6 +47,7 @@ int cmd_chat(struct cmd *c);
 int cmd_send(struct cmd *c);
 int cmd_rooms(struct cmd *c);
 int cmd_history(struct cmd *c);
+int cmd_search(struct cmd *c);
 int cmd_vault(struct cmd *c);
 
 /* "kerb: <sentence>" on standard error. Returns status. */

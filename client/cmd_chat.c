@@ -207,25 +207,25 @@ static const json_t *find_room(const json_t *reply, const char *id)
     return NULL;
 }
 
-/* A closed room is not asked for: that would ask the others for their shares. */
-static json_t *get_history(struct kerb_chat *chat, const char *id)
+/* A closed room is not asked for anything: that would ask the others for their shares. */
+static bool is_open_room(struct kerb_chat *chat, const char *id)
 {
     AUTO(json_done) json_t *rooms = ask(chat, NULL, json_pack("{s:s}", "type", "online"));
     AUTO(buf_done) struct buf shown = {0};
 
     if (!rooms)
-        return NULL;
+        return false;
     const json_t *room = find_room(rooms, id);
     if (!room) {
         say_no_room(id);
-        return NULL;
+        return false;
     }
     if (talk_int(room, "threshold") && !json_is_true(json_object_get(room, "opened"))) {
         (void)cmd_fail(EXIT_FAILURE, "the room %s is closed; 'kerb chat %s' asks its members to open it",
                        show(slice_text(id), &shown), show(slice_text(id), &shown));
-        return NULL;
+        return false;
     }
-    return ask(chat, id, json_pack("{s:s, s:s}", "type", "go_room", "room", id));
+    return true;
 }
 
 static void print_history(const json_t *messages)
@@ -235,8 +235,14 @@ static void print_history(const json_t *messages)
 
     for (size_t i = 0; i < json_array_size(messages); i++) {
         const json_t *m = json_array_get(messages, i);
+        if (talk_int(m, "edits") || talk_int(m, "deletes")) /* the messages stand there as they are now */
+            continue;
         time_format_classic(talk_int(m, "time"), time);
-        (void)printf("%s %s: %s\n", time, show(talk_text(m, "from"), &from), show(talk_text(m, "text"), &text));
+        if (talk_int(m, "deleted"))
+            (void)printf("%s %s (deleted)\n", time, show(talk_text(m, "from"), &from));
+        else
+            (void)printf("%s %s: %s%s\n", time, show(talk_text(m, "from"), &from), show(talk_text(m, "text"), &text),
+                         talk_int(m, "edited") ? " (edited)" : "");
     }
 }
 
@@ -251,7 +257,8 @@ int cmd_history(struct cmd *c)
         status = open_chat(c, true, &chat);
     if (status != EXIT_SUCCESS)
         return status;
-    reply = get_history(chat, room.s);
+    if (is_open_room(chat, room.s))
+        reply = ask(chat, room.s, json_pack("{s:s, s:s}", "type", "go_room", "room", room.s));
     kerb_chat_close(chat);
     if (!reply)
         return EXIT_FAILURE;
@@ -261,6 +268,47 @@ int cmd_history(struct cmd *c)
     if (c->opt[OPT_JSON])
         return print_json(messages);
     print_history(messages);
+    return EXIT_SUCCESS;
+}
+
+/* --- kerb search --- */
+
+/* Oldest first, like a history. */
+static void print_found(const json_t *reply)
+{
+    AUTO(json_done) json_t *list = json_array();
+    const json_t *messages = json_object_get(reply, "messages");
+
+    for (size_t i = json_array_size(messages); list && i-- > 0;)
+        (void)json_array_append(list, json_array_get(messages, i));
+    print_history(list);
+    if (json_is_true(json_object_get(reply, "more")))
+        (void)fputs("kerb: there are older ones\n", stderr);
+    if (!json_is_true(json_object_get(reply, "complete")))
+        (void)fputs("kerb: the oldest messages of the room were not searched\n", stderr);
+}
+
+int cmd_search(struct cmd *c)
+{
+    AUTO(json_done) json_t *reply = NULL;
+    struct kerb_chat *chat = NULL;
+    struct name room;
+
+    int status = room_of(c, &room);
+    if (status == EXIT_SUCCESS)
+        status = open_chat(c, true, &chat);
+    if (status != EXIT_SUCCESS)
+        return status;
+    if (is_open_room(chat, room.s))
+        reply =
+            ask(chat, room.s,
+                json_pack("{s:s, s:s, s:s, s:i}", "type", "search", "room", room.s, "text", c->args[1], "limit", 50));
+    kerb_chat_close(chat);
+    if (!reply)
+        return EXIT_FAILURE;
+    if (c->opt[OPT_JSON])
+        return print_json(reply);
+    print_found(reply);
     return EXIT_SUCCESS;
 }
 

@@ -61,6 +61,7 @@ static const struct command commands[] = {
     {"send",     "ROOM [TEXT]", 1, 2, BIT(OPT_JSON),                         "send a text, or standard input, to an open room",    cmd_send},
     {"rooms",    NULL,       0,  0,   BIT(OPT_JSON),                         "list your rooms, and who of them is online",         cmd_rooms},
     {"history",  "ROOM",     1,  1,   BIT(OPT_JSON),                         "print the messages of an open room",                 cmd_history},
+    {"search",   "ROOM TEXT", 2, 2,   BIT(OPT_JSON),                         "print messages of an open room with all the words",  cmd_search},
     {"vault",    "[recover|new]", 0, 1, 0,                                   "whether your shares can be kept with the chat",      cmd_vault},
 };
 /* clang-format on */
