@@ -47,10 +47,7 @@ void pause_end(struct session *s)
     life_touch(s);
 }
 
-/*
- * Those that wait longest first. Their messages may fill the store again. libwebsockets must be woken, or it would look
- * at what it has read before only with the next that happens on any socket.
- */
+/* Those that wait longest first. Their messages may fill the store again. */
 void pause_over(struct edge *e)
 {
     struct session *s;
@@ -63,5 +60,4 @@ void pause_over(struct edge *e)
         pause_end(s);
         session_read(s, buf_slice(&message), s->is_kept_binary);
     }
-    lws_cancel_service(e->lws);
 }

@@ -10,7 +10,9 @@ import time
 import pytest
 from kerbtest import sealed, web
 from kerbtest.disk import Locked, Preloaded, Small
-from kerbtest.realm import wait_until
+from kerbtest.nginx import Front
+from kerbtest.realm import realm_in, wait_until
+from test_kerb_chat import People, config, quits, say as type_line
 
 MIB = 1 << 20
 
@@ -198,3 +200,24 @@ def test_a_log_that_grows_behind_a_long_reader_shrinks_by_itself(new_realm):
     finally:
         realm.stop()
         way.end()
+
+
+def test_kerb_send_waits_for_the_disk(tmp_path, many_files):
+    """The client follows the rule: the same again after the time that it was told, stored once."""
+    with realm_in(tmp_path / "realm", config=config()) as realm:
+        Front(realm)
+        people = People(realm, tmp_path)
+        alice, = people.add(1)
+        t = people.chat(alice)
+        type_line(t, "/new lounge 0")
+        t.expect("you are in the room lounge")
+        quits(t)
+        way = Locked(realm)
+        way.fail()
+        mending = threading.Timer(7, way.mend)
+        mending.start()
+        sent = alice.run("send", "lounge", "in spite of it all")
+        mending.join()
+        assert sent.returncode == 0, sent
+        assert realm.daemons["chat"].find(event="store", level="error")
+        assert alice.run("history", "lounge").stdout.count("in spite of it all") == 1

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from kerbtest import sealed
+from kerbtest import sealed, web
 from kerbtest.disk import Locked, Preloaded
 from kerbtest.realm import wait_until
 from websockets import WebSocketException
@@ -47,6 +47,10 @@ def stored(realm, room):
                           " ORDER BY m.seq", (room,)).fetchall()
     assert [seq for _, seq in rows] == list(range(1, len(rows) + 1)) and len(dict(rows)) == len(rows)
     return dict(rows)
+
+
+def readyz(realm):
+    return web.request(realm.chat_addr, "GET", "/readyz", None, {}).status
 
 
 def people(realm, n=4):
@@ -149,7 +153,7 @@ def test_sigterm_while_the_disk_does_not_answer(new_realm, shim, tmp_path):
     first = [conns[0].ask("new_message", "ack", room=room, message={"text": str(i)}, cid=f"c{i}") for i in range(5)]
     way.fail()
     conns[0].send("new_message", room=room, message={"text": "late"}, cid="late")
-    time.sleep(0.3)
+    wait_until(lambda: readyz(realm) == 503, timeout=15, what="not ready, since nothing came back for 10 s")
     status, took = stop(realm)
     assert status == 1 and took < 13, (status, took)
     print(f"{took:.2f} s")

@@ -9,9 +9,10 @@ import pytest
 from kerbtest import classic, sealed
 from kerbtest.disk import Preloaded
 from kerbtest.rawws import RawSocket, frame
-from kerbtest.realm import wait_until
+from kerbtest.realm import BIN, wait_until
 
 MIB = 1 << 20
+KEPT = 4 if "asan" in BIN else 1  # AddressSanitizer keeps what is freed
 
 
 def rid():
@@ -40,9 +41,11 @@ class SlowReader:
     def __exit__(self, *_):
         self.raw.sock.close()
 
+    def seal(self, type_, **fields):
+        return frame(classic.seal(self.ticket.key, {"type": type_, "timestamp": classic.stamp(), **fields}).encode())
+
     def send(self, type_, **fields):
-        text = classic.seal(self.ticket.key, {"type": type_, "timestamp": classic.stamp(), **fields})
-        self.raw.send(frame(text.encode()))
+        self.raw.send(self.seal(type_, **fields))
 
     def read(self):
         while True:
@@ -79,7 +82,7 @@ def test_a_reader_who_stops_loses_typing_first_then_messages_then_the_connection
             slow.send("get_history", room=room)
         wait_until(lambda: realm.metrics("chat")["kerb_slow_readers_total"] == 1, what="4003")
         assert realm.metrics("chat")["kerb_lagged_total"] == 1
-        assert rss(realm.daemons["chat"]) < before + 64 * MIB
+        assert rss(realm.daemons["chat"]) < before + KEPT * 64 * MIB
     realm.daemons["chat"].wait_log(event="close", code=4003)
     a.say(room, "still here")
 
@@ -119,13 +122,15 @@ def messages_of(realm, room):
 
 @pytest.fixture
 def slow_disk(new_realm, shim, tmp_path):
-    """A realm whose chat has a disk that can be made slow."""
-    realm = new_realm(start=False, policy={"throttle": "no"},
-                      chat={"request_rate": 1000000, "request_burst": 1000000, "ping_interval": 1, "pong_timeout": 4})
-    way = Preloaded(realm, shim, -4000, tmp_path)
-    realm.start("as", "tgs")
-    realm.start("chat", env=way.env)
-    return realm, way
+    """A function that makes a realm whose chat has a disk that can be made slow."""
+    def make(**chat):
+        realm = new_realm(start=False, policy={"throttle": "no"},
+                          chat={"request_rate": 1000000, "request_burst": 1000000, **chat})
+        way = Preloaded(realm, shim, -4000, tmp_path)
+        realm.start("as", "tgs")
+        realm.start("chat", env=way.env)
+        return realm, way
+    return make
 
 
 def paused(realm):
@@ -135,7 +140,7 @@ def paused(realm):
 @pytest.mark.parametrize("n,size", [(800, 100), (300, 12000)], ids=["many", "large"])
 def test_who_sends_faster_than_the_disk_takes_is_not_read(slow_disk, n, size):
     """By number and by bytes. Nobody else is held up, and everything is stored once, in each sender's order."""
-    realm, way = slow_disk
+    realm, way = slow_disk(ping_interval=1, pong_timeout=4)
     conns = [sealed.chat(realm, u) for u in realm.add_users(10)]
     quiet, leaver = (realm.chat(u) for u in realm.add_users(2))
     rooms = [rid() for _ in conns]
@@ -165,6 +170,21 @@ def test_who_sends_faster_than_the_disk_takes_is_not_read(slow_disk, n, size):
         acks = [c.expect("ack", timeout=60, cid=f"{k}")["seq"] for k in range(n)]
         assert acks == list(range(1, n + 1)) and messages_of(realm, room) == [(k + 1, f"{k}") for k in range(n)]
     wait_until(lambda: not paused(realm))
-    assert most < 160 * MIB, f"{most / MIB} MiB"
+    assert most < KEPT * 160 * MIB, f"{most / MIB} MiB"
     print(f"{n} x {size}: {most / MIB:.1f} MiB more at most")
     assert not [x for x in realm.daemons["chat"].find(event="close") if x.get("code") in (4001, 4003, 4004, 4501)]
+
+
+def test_what_was_read_already_when_reading_stopped_is_not_forgotten(slow_disk):
+    """Three frames in one segment, the socket empty behind them, and nothing else happens on any socket."""
+    realm, way = slow_disk()
+    a, user = realm.chat(realm.add_user()), realm.add_user()  # gets no ack, so nothing is written to him either
+    with SlowReader(realm, user) as b:
+        time.sleep(7)  # nobody is told any more who is online
+        way.fail()
+        a.send_many([a.seal("save_data", key="k", data=i) for i in range(4001)])
+        wait_until(lambda: paused(realm), what="a pause")
+        b.raw.send(b"".join(b.seal("save_data", key=f"k{i}", data=i, id=f"{i}") for i in range(3)))
+        time.sleep(0.5)
+        way.mend()
+        assert [b.read_until("ack")["id"] for _ in range(3)] == ["0", "1", "2"]

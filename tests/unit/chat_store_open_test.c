@@ -78,61 +78,6 @@ static void commit__outlives_a_crash(void **state)
                                       "room R vault/a room t2 h0 e1 check k head 1: a1m! b2m!\n");
 }
 
-static void failed_commit__changes_nothing(void **state)
-{
-    struct bench *b = *state;
-    struct sqlite_store *s = (struct sqlite_store *)b->store;
-    struct db db = {0};
-    char path[128];
-
-    people(b);
-    assert_ok(result(b, room_job('R', "lobby", 0, "ab")));
-    assert_ok(result(b, message_job('R', 1, 8)));
-    path_of(b, "/chat.db", path);
-    assert_ok(db_open(path, &store_schema, DB_WRITE, &db));
-    assert_ok(db_begin(&db));
-    sqlite3_busy_timeout(s->db.h, 10);
-    assert_rc(result(b, message_job('R', 2, 8)), RC_DB);
-    assert_rc(b->store->ops->health(b->store), RC_DB);
-    assert_ok(result(b, history_job('R', 10, 1000)));
-    db_rollback(&db);
-    db_close(&db);
-    assert_ok(result(b, message_job('R', 2, 8)));
-    assert_ok(b->store->ops->health(b->store));
-}
-
-static void sql_error__fails_the_whole_batch(void **state)
-{
-    struct bench *b = *state;
-    struct sqlite_store *s = (struct sqlite_store *)b->store;
-
-    people(b);
-    assert_ok(result(b, room_job('R', "lobby", 0, "ab")));
-    assert_ok(db_exec(&s->db, "CREATE TEMP TRIGGER t BEFORE INSERT ON message WHEN new.seq = 2"
-                              " BEGIN SELECT abs(-9223372036854775808); END"));
-    struct chat_job *batch[] = {
-        history_job('R', 10, 1000),      message_job('R', 1, 8), room_job('S', "other", 0, "ab"),
-        job_of(JOB_DELETE_ROOM, 0, 'R'), user_job('d', "dave"),  message_job('S', 1, 8),
-        message_job('S', 2, 8),
-    };
-    pthread_mutex_lock(&s->lock); /* so that all are one batch */
-    for (size_t i = 0; i < ARRAY_LEN(batch); i++)
-        STAILQ_INSERT_TAIL(&s->queue, batch[i], link);
-    pthread_mutex_unlock(&s->lock);
-    pthread_cond_signal(&s->ready);
-    struct chat_job *job = finish(b, 7), *next;
-    for (int i = 0; i < 7; i++, job = next) {
-        next = STAILQ_NEXT(job, link);
-        assert_rc(job->rc, i == 0 ? RC_OK : RC_DB);
-        chat_job_free(job);
-    }
-    assert_ok(result(b, message_job('R', 1, 8)));
-    assert_rc(result(b, message_job('S', 1, 8)), RC_NOT_FOUND);
-    reopen(b);
-    assert_slice(buf_slice(&b->told), "user a alice\nuser b bob\nuser c carol\n"
-                                      "room R lobby/a room t0 h0 e1 check k head 1: a1m b2m\n");
-}
-
 static void open__refuses_unsafe_files(void **state)
 {
     struct bench *b = *state;
@@ -340,8 +285,6 @@ int main(void)
         TEST(share__and_value_lie_sealed),
         TEST(share__moved_to_another_row_is_refused),
         TEST(commit__outlives_a_crash),
-        TEST(failed_commit__changes_nothing),
-        TEST(sql_error__fails_the_whole_batch),
         TEST(open__refuses_unsafe_files),
         TEST(history_id__stays_while_the_database_goes_on),
         TEST(history_id__stays_when_a_start_was_cut_off),
