@@ -170,6 +170,10 @@ enum rc store_load(struct sqlite_store *s, struct chat_job *job);
  * `erase`. Errors: NOT_FOUND.
  */
 MUST enum rc store_find_message(struct sqlite_store *s, struct chat_job *job, bool erase);
+/* messages.c: jobs */
+MUST enum rc store_add_message(struct sqlite_store *s, struct chat_job *job);
+MUST enum rc store_revise(struct sqlite_store *s, struct chat_job *job);
+
 /* expire.c: a job, and up to which number all is older than expired_s. */
 MUST enum rc store_expire(struct sqlite_store *s, struct chat_job *job);
 MUST enum rc store_floor(struct sqlite_store *s, const struct store_room *room, int64_t expired_s, uint64_t *ret);

@@ -90,6 +90,32 @@ def test_a_whole_roll_over_under_running_daemons(new_realm):
         realm.restart()
 
 
+def test_a_roll_over_takes_along_what_was_edited(new_realm):
+    """Texts are bound to their revisions; revisions have no text of their own, and count for no version."""
+    realm = new_realm()
+    alice = realm.add_user()
+    a = realm.chat(alice, extensions=True)
+    a.new_room("open", 0, [alice])
+    for text in ("one", "two", "three"):
+        a.say("open", text)
+    a.ask("edit_message", "ack", room="open", seq=1, text="uno")
+    a.ask("delete_message", "ack", room="open", seq=2)
+    assert roll(realm, "chat") == 2
+    realm.daemons["chat"].wait_log(event="master", message="version 2 of the master key seals now")
+    a.ask("edit_message", "ack", room="open", seq=3, text="tres")
+    age(realm, "chat")
+    before = rows(realm, "chat")
+    done = admin(realm, "mkey", "rewrap", "chat")
+    assert done["rows"] == before[1] and done["bad"] == 0
+    realm.kerbadm("mkey", "purge", "chat")
+    a.ask("edit_message", "ack", room="open", seq=1, text="ein")
+    realm.restart("chat")
+    a = realm.chat(alice, extensions=True)
+    got = a.ask("get_history", "room_messages", {"room": "open"}, room="open")["messages"]
+    assert [(m["seq"], m.get("text")) for m in got[:3]] == [(1, "ein"), (2, None), (3, "tres")]
+    assert got[1]["deleted"] == 5 and len(got) == 7
+
+
 def test_a_version_that_is_not_used_yet_seals_nothing(new_realm):
     realm = new_realm()
     realm.kerbadm("mkey", "add", "as")
