@@ -466,6 +466,7 @@ static void push__online_with_extensions(void **state)
     assert_json(&push, "{\"type\":\"online\"," STAMP ",\"users_online\":[\"alice\"],\"rooms\":["
                        "{\"room\":\"lounge\",\"name\":\"lounge\",\"users\":[\"alice\"],\"threshold\":0,"
                        "\"opened\":true,\"pending\":0,\"head\":4,\"read\":3,\"keep_days\":30}],\"rooms_waiting\":[]}");
+    conn->extensions = false; /* as it logged in, so does it leave */
 }
 
 static void push__rate_limited(void **state)
