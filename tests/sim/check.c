@@ -216,22 +216,20 @@ static void check_plain_history(const struct sim *s, const struct chat_push *p)
     }
 }
 
-/*
- * Numbers are dense, from the first message on when there are no more. Where messages are kept for days, one that came
- * later but looks older may go first, when the clock was set back.
- */
+/* Numbers are dense, from the first message to the last when there are no more; but for what has just expired. */
 static void check_history(const struct sim *s, const struct chat_push *p)
 {
-    if (s->was_set_back && p->room->keep_days)
-        return;
-    for (size_t i = 1; i < p->messages_n; i++)
-        if (p->messages[i].seq != p->messages[i - 1].seq + 1)
+    const struct chat_shown_message *m = p->messages;
+    size_t n = p->messages_n;
+
+    for (size_t i = 1; i < n; i++)
+        if (m[i].seq <= m[i - 1].seq || !sim_has_expired(s, p->room, m[i - 1].seq, m[i].seq))
             sim_stop(s, "%s: a history with a gap", p->room->id.s);
-    if (p->is_page && p->messages_n && !p->more_after && p->messages[p->messages_n - 1].seq != p->room->head)
+    if (p->is_page && n && !p->more_after && !sim_has_expired(s, p->room, m[n - 1].seq, p->room->head + 1))
         sim_stop(s, "%s: a page that does not end with the last", p->room->id.s);
-    if (p->messages_n && !p->more && p->messages[0].seq != p->floor + 1)
+    if (n && !p->more && !sim_has_expired(s, p->room, p->floor, m[0].seq))
         sim_stop(s, "%s: a history that does not begin with the first", p->room->id.s);
-    if (p->messages_n && p->messages[p->messages_n - 1].seq > p->room->head)
+    if (n && m[n - 1].seq > p->room->head)
         sim_stop(s, "%s: a history that goes beyond head", p->room->id.s);
 }
 

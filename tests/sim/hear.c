@@ -44,7 +44,7 @@ static void hear_push(const struct sim *s, struct sim_conn *conn, const struct c
     if (!conn->core->extensions)
         return; /* it is not told of revisions, and so not of their numbers */
     if (p->room && p->room->keep_days && s->was_set_back)
-        return; /* see check_history() */
+        return; /* what was shown of its history may end anywhere */
     if (p->kind == PUSH_NEW_MESSAGE || p->kind == PUSH_EDITED || p->kind == PUSH_DELETED) {
         uint64_t last = last_seq(conn, p->room), seq = p->messages[0].seq;
         if (last && seq != last + 1)

@@ -140,6 +140,7 @@ void sim_forget_tokens(struct sim *s);
 void sim_stored(struct sim *s, const struct chat_job *job); /* the store has done it */
 void sim_forget_stored(struct sim *s);
 void sim_check_told(const struct sim *s, const struct chat_event *event, const struct chat_action *a, bool is_of_room);
+bool sim_has_expired(const struct sim *s, const struct chat_room *room, uint64_t after, uint64_t before);
 void sim_check_head(const struct sim *s, const struct chat_room *room, size_t untold);
 
 /* jobs.c: each has one owner */

@@ -11,6 +11,7 @@
 struct entry {
     uint8_t mid[ID_LEN];
     uint64_t target; /* 0: a message */
+    int64_t time_s;
     struct buf text;
 };
 
@@ -94,7 +95,7 @@ static void add_entry(const struct sim *s, struct sim_stored *room, const struct
     room->log = reallocarray(room->log, room->log_n + 1, sizeof(*room->log));
     assert_non_null(room->log);
     struct entry *e = &room->log[room->log_n++];
-    *e = (struct entry){.target = job->message.target};
+    *e = (struct entry){.target = job->message.target, .time_s = job->message.time_s};
     memcpy(e->mid, job->message.mid, ID_LEN);
     assert_ok(buf_add(&e->text, buf_slice(&job->text)));
 }
@@ -210,4 +211,16 @@ void sim_check_head(const struct sim *s, const struct chat_room *room, size_t un
     if (stored && room->head + untold != stored->log_n)
         sim_stop(s, "%s: head is %llu, and the store has %zu, of which %zu were not told", room->id.s,
                  (unsigned long long)room->head, stored->log_n, untold);
+}
+
+/* Is all between these two numbers gone, since the room keeps it for some days only? */
+bool sim_has_expired(const struct sim *s, const struct chat_room *room, uint64_t after, uint64_t before)
+{
+    const struct sim_stored *stored = found(s, room->uid);
+    int64_t expired_s = sim_time_s(s) - (int64_t)room->keep_days * 86400;
+
+    for (uint64_t seq = after + 1; seq < before; seq++)
+        if (seq > stored->log_n || !room->keep_days || stored->log[seq - 1].time_s >= expired_s)
+            return false;
+    return true;
 }
