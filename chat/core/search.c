@@ -297,6 +297,17 @@ static enum chat_code refusal(const struct chat *chat, const struct chat_room *r
     return room->open && room->opening == job->opening ? CODE_COUNT : CODE_ROOM_CLOSED;
 }
 
+/* What was deleted since it was found is not there any more. */
+static size_t leave_out_deleted(struct chat_shown_message *messages, size_t n)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (!messages[i].is_deleted)
+            messages[left++] = messages[i];
+    return left;
+}
+
 void search_loaded(struct chat *chat, struct chat_job *job)
 {
     struct chat_room *room = job_room(chat, job);
@@ -310,6 +321,6 @@ void search_loaded(struct chat *chat, struct chat_job *job)
     search_expired(chat, room, job->floor);
     if (job->seqs_n && job->seqs[job->seqs_n - 1] <= job->floor)
         job->more_after = false; /* what is further has expired as well */
-    const struct chat_shown_message *messages = history_open_rows(chat, room, job, &n);
-    say_found(chat, room, job, messages, n);
+    struct chat_shown_message *messages = history_open_rows(chat, room, job, &n);
+    say_found(chat, room, job, messages, leave_out_deleted(messages, n));
 }

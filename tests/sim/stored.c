@@ -152,6 +152,8 @@ static void check_shown(const struct sim *s, const struct chat_push *p, const st
     if (m->rev && entry_of(s, p, m->rev)->target != (m->target ? m->target : m->seq))
         sim_stop(s, "%s: %llu revises something else than %llu", p->room->id.s, (unsigned long long)m->rev,
                  (unsigned long long)m->seq);
+    if (m->target && m->rev && m->rev != m->seq && !m->is_outdated)
+        sim_stop(s, "%s: the revision %llu shows what a later one says", p->room->id.s, (unsigned long long)m->seq);
     if (p->kind == PUSH_ROOM_MESSAGES && !p->extensions && is_version(s, p, m))
         return;
     if (!m->is_outdated)

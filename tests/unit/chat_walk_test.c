@@ -152,7 +152,11 @@ static void write_long(struct walk *w, const struct sim_conn *conn, const char *
 static void edit(struct walk *w, const struct sim_conn *conn, const char *start)
 {
     (void)conn;
-    input(w, "%s edit_message r%u %u %s", start, pick(w, ROOMS), pick(w, 12), pick(w, 4) ? "better" : "hello");
+    unsigned room = pick(w, ROOMS), seq = pick(w, 12);
+    if (pick(w, 4))
+        input(w, "%s edit_message r%u %u e%llu", start, room, seq, (unsigned long long)++w->texts);
+    else
+        input(w, "%s edit_message r%u %u hello", start, room, seq);
 }
 
 static void erase(struct walk *w, const struct sim_conn *conn, const char *start)
@@ -217,7 +221,7 @@ static const struct {
     {4, present    },
     {3, make       },
     {3, say_word   },
-    {2, edit       },
+    {3, edit       },
     {2, read_page  },
     {1, look_for   },
     {1, erase      },
