@@ -463,8 +463,10 @@ static void stay(struct chat *chat, struct chat_member *m)
     push->text = name_slice(&m->room->id);
     push->seq = m->left_at + 1;
     TAILQ_FOREACH (conn, &m->user->conns, of_user)
-        if (conn->extensions)
+        if (conn->extensions) {
+            chat_left_out(conn);
             act_send(chat, conn, push);
+        }
 }
 
 void done_leave(struct chat *chat, struct chat_job *job)
