@@ -11,7 +11,7 @@
 
 /*
  * Calls f for each word in its order, until it returns false. Text that is not UTF-8 has none. The folded text is
- * wiped. Running out of memory ends the process.
+ * wiped; copies that the library makes on the way are given back as they are. Running out of memory ends the process.
  */
 void words_each(struct slice text, bool (*f)(void *ctx, struct slice word), void *ctx);
 
