@@ -188,8 +188,8 @@ void shown_arrived(struct chat *chat, struct chat_user *user);  /* his first con
 void shown_departed(struct chat *chat, struct chat_user *user); /* his last one is gone */
 void shown_enlisted(struct chat *chat, const struct chat_member *m);
 void shown_delisted(struct chat *chat, const struct chat_member *m);
-void shown_left_room(struct chat *chat, struct chat_user *user);
-void shown_expire(struct chat *chat); /* ends the holds that are over */
+void shown_relist(struct chat *chat, struct chat_user *user); /* the list of his rooms is another one */
+void shown_expire(struct chat *chat);                         /* ends the holds that are over */
 int64_t shown_deadline(const struct chat *chat);
 bool shown_follows(const struct chat *chat, uint64_t state); /* what is new since then can be told */
 

@@ -100,7 +100,7 @@ struct chat_user {
     uint64_t shown_change;                   /* the last change of whether he is shown; 0: none */
     bool is_concerned;                       /* by what is new with rooms, and not told yet */
     uint64_t rooms_news;                     /* the last flip of a room of his ... */
-    uint64_t rooms_lost;                     /* ... and when a room last went from his list */
+    uint64_t rooms_relisted;                 /* ... and when a room last went from his list or came back to it */
     TAILQ_HEAD(, chat_resumable) resumables; /* of his connections, and of those that dropped: the oldest first */
     uint32_t dropped_n;
     struct chat_bucket flow;

@@ -456,6 +456,7 @@ static void stay(struct chat *chat, struct chat_member *m)
     struct chat_conn *conn;
 
     m->leaving = false;
+    shown_relist(chat, m->user);
     if (m->room->head == m->left_at)
         return;
     struct chat_push *push = push_new(chat, PUSH_LAGGED);
@@ -488,7 +489,7 @@ void done_leave(struct chat *chat, struct chat_job *job)
     member_delist(chat, m);
     quorum_removed(chat, m);
     member_free(m);
-    shown_left_room(chat, leaver);
+    shown_relist(chat, leaver);
     presence_changed(chat);
 }
 

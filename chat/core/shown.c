@@ -134,9 +134,9 @@ void shown_delisted(struct chat *chat, const struct chat_member *m)
         room_count(chat, m->room, false);
 }
 
-void shown_left_room(struct chat *chat, struct chat_user *user)
+void shown_relist(struct chat *chat, struct chat_user *user)
 {
-    user->rooms_lost = ++chat->shown.flips;
+    user->rooms_relisted = ++chat->shown.flips;
     concern(chat, user);
 }
 

@@ -34,7 +34,7 @@ bool chat_presence_push(const struct chat *chat, struct chat_conn *conn, int64_t
     if (conn->told_state == chat->shown.state && !has_rooms)
         return false;
     *ret = push_whole(chat, conn, time_s);
-    ret->presence.is_whole = !shown_follows(chat, conn->told_state) || conn->user->rooms_lost > conn->told_flip;
+    ret->presence.is_whole = !shown_follows(chat, conn->told_state) || conn->user->rooms_relisted > conn->told_flip;
     ret->presence.has_rooms = has_rooms;
     ret->presence.from = conn->told_state;
     ret->presence.flip = conn->told_flip;

@@ -132,7 +132,7 @@ static void see_rooms(struct sim_view *v, const struct chat_push *p)
     if (p->presence.is_whole)
         v->rooms_n = 0;
     TAILQ_FOREACH (m, &p->user->rooms, of_user) {
-        if (!p->presence.is_whole && m->room->flip <= p->presence.flip)
+        if (m->leaving || (!p->presence.is_whole && m->room->flip <= p->presence.flip))
             continue;
         bool knows = knows_room(v, m->room, &at);
         if (chat_room_is_shown(m->room) && !knows) {
@@ -151,7 +151,7 @@ static void check_rooms(const struct sim *s, const struct sim_conn *conn)
     size_t at;
 
     TAILQ_FOREACH (m, &conn->core->user->rooms, of_user)
-        if (m->room->threshold && knows_room(&conn->view, m->room, &at) != chat_room_is_shown(m->room))
+        if (!m->leaving && m->room->threshold && knows_room(&conn->view, m->room, &at) != chat_room_is_shown(m->room))
             sim_stop(s, "%s: is wrong about the room %s", conn->name, m->room->id.s);
 }
 
