@@ -313,7 +313,7 @@ class Person:
         return self.path.read_text(encoding="utf-8")
 
     def shown(self):
-        return re.findall(r"^(?:\d{4}-\d\d-\d\d )?\d\d:\d\d \S+: (line \d+)$", self.text(), re.M)
+        return re.findall(r"^(?:\d{4}-\d\d-\d\d )?\d\d:\d\d #\d+ \S+: (line \d+)$", self.text(), re.M)
 
     def end(self):
         self.process.stdin.close()
