@@ -272,7 +272,7 @@ void search_built(struct chat *chat, struct chat_job *job)
     if (!s || s->serial != job->search)
         return;
     if (job->rc != RC_OK && !s->is_built) {
-        search_end(chat, room, CODE_INTERNAL);
+        search_end(chat, room, code_of_failure(job->rc));
         return;
     }
     if (!s->is_built) { /* else it is full of what was written meanwhile */
@@ -293,7 +293,7 @@ static enum chat_code refusal(const struct chat *chat, const struct chat_room *r
     if (!room || room->state != ROOM_LIVE || !conn || !room_member(room, conn->user))
         return CODE_NOT_FOUND;
     if (job->rc != RC_OK)
-        return CODE_INTERNAL;
+        return code_of_failure(job->rc);
     return room->open && room->opening == job->opening ? CODE_COUNT : CODE_ROOM_CLOSED;
 }
 
