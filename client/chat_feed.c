@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NUMBER_MAX ((INT64_C(1) << 53) - 1) /* what all JSON keeps whole; sums with it do not overflow */
+
 struct feed_room {
     LIST_ENTRY(feed_room) of_feed;
     struct name id;
@@ -53,10 +55,11 @@ void feed_free(struct chat_feed *f)
 
 /* --- reading --- */
 
+/* 0: there is none, or it is none that can count something. */
 static int64_t number(const json_t *object, const char *member)
 {
     int64_t n;
-    return json_get_int(object, member, &n) == RC_OK && n > 0 ? n : 0;
+    return json_get_int(object, member, &n) == RC_OK && n > 0 && n <= NUMBER_MAX ? n : 0;
 }
 
 static struct slice text(const json_t *object, const char *member)
@@ -154,7 +157,7 @@ static void take_push(struct chat_feed *f, json_t *message, const char *kind, in
     int64_t seq = number(json_object_get(message, kind), "seq");
     struct feed_room *r = find(f, id);
 
-    if (!r)
+    if (!r && seq)
         r = add(f, id, seq - 1);
     if (!r || seq <= r->last)
         return;
