@@ -58,16 +58,16 @@ static bool is_covered(const struct ui *ui, const json_t *m)
     return talk_int(m, "edits") && !json_object_get(m, "text");
 }
 
-/* What stands between the name and the text: ":", " (deleted)", " edits #7:", " deletes #7". */
+/* What stands between the name of who spoke and the text: "", " (deleted)", " edits #7:", " deletes #7". */
 static const char *verb_of(const json_t *m, char out[TIME_TEXT])
 {
     if (talk_int(m, "deleted"))
         return " (deleted)";
     if (!target_of(m))
-        return ": ";
+        return "";
     bool is_edit = talk_int(m, "edits") != 0;
     (void)snprintf(out, TIME_TEXT, " %s #%lld%s", is_edit ? "edits" : "deletes", (long long)target_of(m),
-                   is_edit ? ": " : "");
+                   is_edit ? ":" : "");
     return out;
 }
 
@@ -84,9 +84,12 @@ void ui_show_message(struct ui *ui, const json_t *m)
     if (is_covered(ui, m))
         return;
     local_time(talk_int(m, "time"), time);
-    ui_say(ui, PLAIN, "%s%s%s%s %s#%lld%s %s%s%s%s%s%s", here ? "" : "[", here ? "" : show(in, &room), here ? "" : "] ",
-           time, faint, (long long)talk_int(m, "seq"), end, bold, show(talk_text(m, "from"), &from), end,
-           verb_of(m, verb), show(talk_text(m, "text"), &text), talk_int(m, "edited") ? " (edited)" : "");
+    const char *says = verb_of(m, verb);
+    bool has_text = json_object_get(m, "text");
+    ui_say(ui, PLAIN, "%s%s%s%s %s#%lld%s %s%s%s%s%s%s%s%s", here ? "" : "[", here ? "" : show(in, &room),
+           here ? "" : "] ", time, faint, (long long)talk_int(m, "seq"), end, bold, show(talk_text(m, "from"), &from),
+           says[0] ? "" : ":", end, says, has_text ? " " : "", show(talk_text(m, "text"), &text),
+           talk_int(m, "edited") ? " (edited)" : "");
 }
 
 void ui_show_list(struct ui *ui, const json_t *messages)

@@ -6,7 +6,8 @@ from test_kerb_chat import People, chat_realm, own_realm, people, quits, room, s
 
 def hears(terminal, number, user, rest):
     """The line of that message; what came before it."""
-    return terminal.expect(f"#{number}\x1b[0m \x1b[1m{user.name}\x1b[0m{rest}", timeout=60)
+    colon = ":" if rest.startswith(":") else ""
+    return terminal.expect(f"#{number}\x1b[0m \x1b[1m{user.name}{colon}\x1b[0m{rest[len(colon):]}", timeout=60)
 
 
 def two_in_a_room(people, name):  # noqa: F811
