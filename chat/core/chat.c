@@ -84,6 +84,7 @@ enum rc chat_new(const struct chat_env *env, struct chat **ret)
     TAILQ_INIT(&chat->grave);
     TAILQ_INIT(&chat->expiry);
     TAILQ_INIT(&chat->searches);
+    TAILQ_INIT(&chat->to_build);
     SLIST_INIT(&chat->arena.blocks);
     *ret = chat;
     return RC_OK;

@@ -33,7 +33,9 @@
 #define CHAT_SEARCH_BYTES      (128 * 1024 * 1024) /* ... of all rooms; the longest unused are given up */
 #define CHAT_SEARCH_PAGE_ROWS  200                 /* taken into it in one step ... */
 #define CHAT_SEARCH_PAGE_BYTES 65536               /* ... so that nobody waits for long */
+#define CHAT_SEARCH_PAGES      2                   /* for all rooms, at a time */
 #define CHAT_SEARCH_ASKS       100                 /* that wait for it to be made */
+#define CHAT_SEARCH_WORDS      400                 /* looked at for one token of a search: flow.c */
 
 #define CHAT_EXPIRE_MS    3600000 /* a room that keeps its messages for days is looked through so often ... */
 #define CHAT_EXPIRE_ROOMS 4       /* ... and no more of them at a time */

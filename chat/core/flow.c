@@ -1,19 +1,23 @@
 /*
  * How much one may ask. A bucket of tokens for each connection, and one for its user, which holds twice as many: each
- * request takes a token of both, and time puts them back.
+ * request takes a token of both, and time puts them back. What a request turns out to cost more is owed.
  */
 #include "chat/core/internal.h"
 
 #define TOKEN 1000 /* parts: so many come back in a millisecond as there are requests in a second */
 
+static int64_t most_of(const struct chat *chat, uint32_t share)
+{
+    return (int64_t)chat->env.limits.request_burst * share * TOKEN;
+}
+
 /* How long until there are as many tokens; 0: there are. */
 static int64_t wait_ms(const struct chat *chat, struct chat_bucket *b, uint32_t share, int64_t cost)
 {
     int64_t rate = (int64_t)chat->env.limits.request_rate * share;
-    int64_t most = (int64_t)chat->env.limits.request_burst * share * TOKEN;
-    int64_t passed_ms = chat->now_ms - b->since_ms;
+    int64_t most = most_of(chat, share), passed_ms = chat->now_ms - b->since_ms;
 
-    if (b->since_ms == 0 || passed_ms > most / rate)
+    if (b->since_ms == 0 || passed_ms > (most - b->parts) / rate)
         b->parts = most;
     else
         b->parts = b->parts + passed_ms * rate < most ? b->parts + passed_ms * rate : most;
@@ -43,4 +47,17 @@ int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command c
     conn->flow.parts -= cost;
     conn->user->flow.parts -= cost;
     return 0;
+}
+
+/* At most as much as the bucket holds, so that nobody waits for very long. */
+static void owe(const struct chat *chat, struct chat_bucket *b, uint32_t share, int64_t cost)
+{
+    int64_t least = -most_of(chat, share);
+    b->parts = b->parts - cost > least ? b->parts - cost : least;
+}
+
+void flow_owe(struct chat *chat, struct chat_conn *conn, size_t tokens)
+{
+    owe(chat, &conn->flow, 1, (int64_t)tokens * TOKEN);
+    owe(chat, &conn->user->flow, 2, (int64_t)tokens * TOKEN);
 }

@@ -306,49 +306,58 @@ static void mark(const struct term *t, uint64_t bits[BITS])
         bits[places(t)[i] / 64] |= 1ULL << places(t)[i] % 64;
 }
 
-/* Where a word stands, or, `is_prefix`, one that begins with it. */
-static void mark_word(const struct index_segment *s, struct slice word, bool is_prefix, uint64_t bits[BITS])
+/* Where a word stands, or, `is_prefix`, one that begins with it. How many words were looked at. */
+static size_t mark_word(const struct index_segment *s, struct slice word, bool is_prefix, uint64_t bits[BITS])
 {
     union term_key key;
+    size_t looked_at = 0;
     struct term *t = RB_NFIND(terms, TREE_CONST(terms, &s->terms), (struct term *)(uintptr_t)key_of(&key, word));
 
     for (; t && t->len >= word.n && memcmp(t->word, word.p, word.n) == 0; t = RB_NEXT(terms, &s->terms, t)) {
+        looked_at++;
         if (is_prefix || t->len == word.n)
             mark(t, bits);
         if (!is_prefix)
             break;
     }
+    return looked_at;
 }
 
-static void match(const struct index_segment *s, const struct word_query *q, uint64_t bits[BITS])
+/* The last word may begin very many; it is not looked for where one of the others does not stand. */
+static size_t match(const struct index_segment *s, const struct word_query *q, uint64_t bits[BITS])
 {
+    uint64_t some = 1;
+    size_t looked_at = 0;
+
     memset(bits, 0xff, BITS * sizeof(*bits));
-    for (size_t w = 0; w < q->n; w++) {
+    for (size_t w = 0; w < q->n && some; w++) {
         uint64_t has[BITS] = {0};
-        mark_word(s, slice_of(q->text[w], q->len[w]), w + 1 == q->n, has);
+        looked_at += 1 + mark_word(s, slice_of(q->text[w], q->len[w]), w + 1 == q->n, has);
+        some = 0;
         for (size_t i = 0; i < BITS; i++)
-            bits[i] &= has[i];
+            some |= bits[i] &= has[i];
     }
+    return looked_at;
 }
 
 size_t index_find(const struct word_index *x, const struct word_query *q, uint64_t after, uint64_t before,
-                  uint64_t *seqs, size_t max, bool *ret_more)
+                  uint64_t *seqs, size_t max, struct index_look *ret)
 {
     const struct index_segment *s;
     size_t n = 0;
 
-    *ret_more = false;
+    *ret = (struct index_look){0};
     TAILQ_FOREACH (s, &x->segments, in_index) {
         uint64_t bits[BITS];
         if (s->first >= before)
             continue;
-        match(s, q, bits);
+        ret->words_n += match(s, q, bits);
         for (size_t at = INDEX_SEGMENT; at-- > 0;) {
             uint64_t seq = s->first + at;
             if (!(bits[at / 64] >> at % 64 & 1) || seq >= before || seq <= after)
                 continue;
             if (n == max) {
-                *ret_more = true;
+                ret->has_more = true;
                 return n;
             }
             seqs[n++] = seq;

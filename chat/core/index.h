@@ -43,9 +43,13 @@ uint64_t index_drop_oldest(struct word_index *x);
 /* Leaves out the segments that hold only numbers up to this one. */
 void index_drop_up_to(struct word_index *x, uint64_t seq);
 
-/* The numbers above `after` and below `before` that meet the query, newest first, at most max; more: there are further
- * ones. */
+struct index_look {
+    bool has_more;  /* there are further ones than max */
+    size_t words_n; /* that were looked at: what it cost */
+};
+
+/* The numbers above `after` and below `before` that meet the query, newest first, at most max. */
 size_t index_find(const struct word_index *x, const struct word_query *q, uint64_t after, uint64_t before,
-                  uint64_t *seqs, size_t max, bool *ret_more);
+                  uint64_t *seqs, size_t max, struct index_look *ret);
 
 #endif

@@ -78,7 +78,8 @@ struct chat {
     TAILQ_HEAD(, chat_room) expiry;     /* rooms that keep their messages for days, in the order of their times */
     size_t expiring_n;                  /* of them at the store */
     TAILQ_HEAD(, chat_search) searches; /* the longest unused first */
-    size_t search_bytes;
+    TAILQ_HEAD(, chat_search) to_build; /* whose next page is not asked for yet, the longest waiting first */
+    size_t search_bytes, building_n;    /* building_n: pages on their way */
 
     /* resume: what connections that drop may miss, and those that did */
     struct chat_missed missed;            /* what was for all */
@@ -372,6 +373,7 @@ int64_t resume_deadline(const struct chat *chat);
 
 /* flow.c: 0, or how many ms until this connection may ask again */
 int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command cmd);
+void flow_owe(struct chat *chat, struct chat_conn *conn, size_t tokens); /* a request was worth so many more */
 
 /* flights.c */
 bool flight_begin(struct chat *chat, const uint8_t who[ID_LEN], struct slice cid); /* false: it is under way */

@@ -3,8 +3,10 @@
  *
  * Texts lie sealed in the store, so the index of their words lives here: made at the first search, from the newest page
  * to the oldest, one small job at a time; kept up to date by what is written meanwhile; wiped when the room closes. Who
- * searches while it is made waits. It is bounded for each room, by leaving out the oldest, and in all, by giving up the
- * index that was not used for longest. What is found is read from the store like any page.
+ * searches while it is made waits. Few rooms' pages are taken in at a time, and who waited is answered one by one, each
+ * paying for what his words cost: so nobody's searching holds up what others say. It is bounded for each room, by
+ * leaving out the oldest, and in all, by giving up the index that was not used for longest. What is found is read from
+ * the store like any page.
  */
 #include <stdlib.h>
 
@@ -12,7 +14,7 @@
 #include "chat/core/internal.h"
 
 struct chat_search {
-    TAILQ_ENTRY(chat_search) in_use;
+    TAILQ_ENTRY(chat_search) in_use, in_to_build;
     struct chat_room *room;
     uint64_t serial; /* of its building jobs */
     struct word_index index;
@@ -20,7 +22,8 @@ struct chat_search {
     uint64_t from_seq;         /* it holds all from this number on */
     uint64_t last;             /* the highest number that it was given, or that the room had */
     uint64_t floor;            /* up to this one all has expired */
-    bool is_built;             /* else a job is under way */
+    bool awaits_page;          /* it is in the list of those */
+    bool is_built;             /* else a job is under way, or it awaits one */
     bool is_complete;          /* nothing was left out */
     struct chat_job_list asks; /* that wait for it */
     size_t asks_n;
@@ -60,6 +63,8 @@ void search_end(struct chat *chat, struct chat_room *room, enum chat_code code)
     }
     room->search = NULL;
     TAILQ_REMOVE(&chat->searches, s, in_use);
+    if (s->awaits_page)
+        TAILQ_REMOVE(&chat->to_build, s, in_to_build);
     chat->search_bytes -= s->counted;
     index_done(&s->index);
     free(s);
@@ -162,13 +167,18 @@ static void say_found(struct chat *chat, const struct chat_room *room, const str
 
 static void look(struct chat *chat, struct chat_search *s, struct chat_job *job)
 {
+    struct chat_conn *conn = conn_by_serial(chat, job->conn);
     struct word_query query;
+    struct index_look seen;
     uint64_t seqs[SEARCH_MAX];
 
     TAILQ_REMOVE(&chat->searches, s, in_use);
     TAILQ_INSERT_TAIL(&chat->searches, s, in_use);
     (void)word_query_read(buf_slice(&job->text), &query); /* it has words: cmd_search has looked */
-    size_t n = index_find(&s->index, &query, s->floor, job->from_seq, seqs, job->rows_max, &job->more_after);
+    size_t n = index_find(&s->index, &query, s->floor, job->from_seq, seqs, job->rows_max, &seen);
+    if (conn)
+        flow_owe(chat, conn, seen.words_n / CHAT_SEARCH_WORDS);
+    job->more_after = seen.has_more;
     for (size_t i = 0; i < n; i++)
         must(chat_job_add_seq(job, seqs[i]) ? RC_OK : RC_NO_MEMORY);
     job->from_seq = s->from_seq;
@@ -178,16 +188,17 @@ static void look(struct chat *chat, struct chat_search *s, struct chat_job *job)
     act_job(chat, job);
 }
 
-static void answer_asks(struct chat *chat, struct chat_search *s)
+/* The next one is answered when this one was: search_loaded. */
+static void answer_one(struct chat *chat, struct chat_search *s)
 {
-    struct chat_job *job;
+    struct chat_job *job = s->is_built ? next_ask(s) : NULL;
 
-    while ((job = next_ask(s)))
+    if (job)
         look(chat, s, job);
 }
 
 /* The page before what it holds. */
-static void build(struct chat *chat, const struct chat_search *s)
+static void ask_page(struct chat *chat, const struct chat_search *s)
 {
     struct chat_job *job = room_job(s->room, JOB_LOAD_HISTORY);
 
@@ -197,7 +208,27 @@ static void build(struct chat *chat, const struct chat_search *s)
     job->bytes_max = CHAT_SEARCH_PAGE_BYTES;
     job->expired_s = room_expired_s(chat, s->room);
     job->search = s->serial;
+    chat->building_n++;
     act_job(chat, job);
+}
+
+static void build_some(struct chat *chat)
+{
+    struct chat_search *s;
+
+    while (chat->building_n < CHAT_SEARCH_PAGES && (s = TAILQ_FIRST(&chat->to_build))) {
+        TAILQ_REMOVE(&chat->to_build, s, in_to_build);
+        s->awaits_page = false;
+        ask_page(chat, s);
+    }
+}
+
+/* Behind those who wait already: rooms take turns. */
+static void build(struct chat *chat, struct chat_search *s)
+{
+    s->awaits_page = true;
+    TAILQ_INSERT_TAIL(&chat->to_build, s, in_to_build);
+    build_some(chat);
 }
 
 static struct chat_search *begin(struct chat *chat, struct chat_room *room)
@@ -229,6 +260,7 @@ void cmd_search(const struct call *c)
         call_error(c, CODE_MALFORMED);
         return;
     }
+    wipe(&query, sizeof query);
     struct chat_search *s = m->room->search ? m->room->search : begin(c->chat, m->room);
     struct chat_job *job = room_job(m->room, JOB_LOAD_MESSAGES);
     job->conn = c->conn->serial;
@@ -236,7 +268,7 @@ void cmd_search(const struct call *c)
     must(buf_add(&job->text, c->req->text));
     job->from_seq = c->req->seq;
     job->rows_max = c->req->limit;
-    if (s->is_built) {
+    if (s->is_built && s->asks_n == 0) {
         look(c->chat, s, job);
     } else if (s->asks_n < CHAT_SEARCH_ASKS) {
         STAILQ_INSERT_TAIL(&s->asks, job, link);
@@ -264,7 +296,7 @@ static void add_page(struct chat *chat, struct chat_search *s, const struct chat
     }
 }
 
-void search_built(struct chat *chat, struct chat_job *job)
+static void take_page(struct chat *chat, struct chat_job *job)
 {
     struct chat_room *room = job_room(chat, job);
     struct chat_search *s = room ? room->search : NULL;
@@ -280,9 +312,16 @@ void search_built(struct chat *chat, struct chat_job *job)
         keep_bounds(chat, s);
     }
     if (s->is_built)
-        answer_asks(chat, s);
+        answer_one(chat, s);
     else
         build(chat, s);
+}
+
+void search_built(struct chat *chat, struct chat_job *job)
+{
+    chat->building_n--;
+    take_page(chat, job);
+    build_some(chat);
 }
 
 /* Why what was found is not shown; CODE_COUNT: it is. */
@@ -308,9 +347,8 @@ static size_t leave_out_deleted(struct chat_shown_message *messages, size_t n)
     return left;
 }
 
-void search_loaded(struct chat *chat, struct chat_job *job)
+static void take_found(struct chat *chat, struct chat_room *room, struct chat_job *job)
 {
-    struct chat_room *room = job_room(chat, job);
     enum chat_code code = refusal(chat, room, job);
     size_t n = 0;
 
@@ -323,4 +361,13 @@ void search_loaded(struct chat *chat, struct chat_job *job)
         job->more_after = false; /* what is further has expired as well */
     struct chat_shown_message *messages = history_open_rows(chat, room, job, &n);
     say_found(chat, room, job, messages, leave_out_deleted(messages, n));
+}
+
+void search_loaded(struct chat *chat, struct chat_job *job)
+{
+    struct chat_room *room = job_room(chat, job);
+
+    take_found(chat, room, job);
+    if (room && room->search)
+        answer_one(chat, room->search);
 }

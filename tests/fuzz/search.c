@@ -71,7 +71,7 @@ void fuzz_one(struct slice input)
     struct word_query query;
     struct word_index x;
     uint64_t seqs[MESSAGES_MAX];
-    bool has_more;
+    struct index_look seen;
     size_t at = 0;
 
     if (!word_query_read(fuzz_line(&input), &query))
@@ -79,8 +79,8 @@ void fuzz_one(struct slice input)
     CHECK(query.n > 0 && query.n <= QUERY_WORDS_MAX);
     index_init(&x);
     size_t n = read_messages(&x, input);
-    size_t found = index_find(&x, &query, 0, UINT64_MAX, seqs, MESSAGES_MAX, &has_more);
-    CHECK(!has_more);
+    size_t found = index_find(&x, &query, 0, UINT64_MAX, seqs, MESSAGES_MAX, &seen);
+    CHECK(!seen.has_more);
     for (size_t i = n; i > 0; i--)
         if (!messages[i - 1].is_gone && meets(&query, messages[i - 1].text))
             CHECK(at < found && seqs[at++] == i * STRIDE); /* newest first */

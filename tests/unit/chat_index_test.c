@@ -58,13 +58,13 @@ static void assert_found(const struct word_index *x, const char *text, uint64_t 
     AUTO(buf_done) struct buf out = {0};
     struct word_query q;
     uint64_t seqs[64];
-    bool more = false;
+    struct index_look seen;
 
     assert_true(word_query_read(slice_text(text), &q));
-    size_t n = index_find(x, &q, 0, before, seqs, max, &more);
+    size_t n = index_find(x, &q, 0, before, seqs, max, &seen);
     for (size_t i = 0; i < n; i++)
         assert_ok(buf_printf(&out, "%s%llu", i ? " " : "", (unsigned long long)seqs[i]));
-    if (more)
+    if (seen.has_more)
         assert_ok(buf_text(&out, " +"));
     assert_slice(buf_slice(&out), expected);
 }
@@ -125,7 +125,7 @@ static void index__holds_many_places_of_a_word(void **state)
     uint64_t seqs[N];
     struct word_query q;
     uint32_t walk = 1;
-    bool more;
+    struct index_look seen;
 
     (void)state;
     index_init(&x);
@@ -139,7 +139,7 @@ static void index__holds_many_places_of_a_word(void **state)
         is_in[at] = !is_in[at];
     }
     assert_true(word_query_read(slice_text("word"), &q));
-    size_t n = index_find(&x, &q, 9, UINT64_MAX, seqs, N, &more), want = 0;
+    size_t n = index_find(&x, &q, 9, UINT64_MAX, seqs, N, &seen), want = 0;
     for (int at = N; at-- > 10;)
         if (is_in[at]) {
             assert_true(want < n);
@@ -170,6 +170,33 @@ static void index__leaves_out_the_oldest(void **state)
     assert_int_equal(x.bytes, 0);
 }
 
+static size_t cost_of(const struct word_index *x, const char *text)
+{
+    struct word_query q;
+    uint64_t seqs[64];
+    struct index_look seen;
+
+    assert_true(word_query_read(slice_text(text), &q));
+    (void)index_find(x, &q, 0, UINT64_MAX, seqs, ARRAY_LEN(seqs), &seen);
+    return seen.words_n;
+}
+
+/* A beginning costs as many words as have it, unless another word says already that there is nothing. */
+static void index__tells_what_a_search_costs(void **state)
+{
+    struct word_index x;
+
+    (void)state;
+    index_init(&x);
+    index_add(&x, 1, slice_text("red rest rich"));
+    index_add(&x, INDEX_SEGMENT + 1, slice_text("red rest green"));
+    assert_int_equal(cost_of(&x, "red"), 4);
+    assert_int_equal(cost_of(&x, "r"), 7);
+    assert_int_equal(cost_of(&x, "rich r"), 1 + 2 + 4);
+    assert_int_equal(cost_of(&x, "none r"), 2);
+    index_done(&x);
+}
+
 static void query__has_words_and_not_too_many(void **state)
 {
     struct word_query q;
@@ -187,7 +214,7 @@ int main(void)
         cmocka_unit_test(words__are_split_and_folded),         cmocka_unit_test(words__of_great_length_are_cut),
         cmocka_unit_test(index__finds_all_words_newest_first), cmocka_unit_test(index__forgets_what_is_taken_out),
         cmocka_unit_test(index__holds_many_places_of_a_word),  cmocka_unit_test(index__leaves_out_the_oldest),
-        cmocka_unit_test(query__has_words_and_not_too_many),
+        cmocka_unit_test(index__tells_what_a_search_costs),    cmocka_unit_test(query__has_words_and_not_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
