@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/chat_conn.h"
+#include "client/chat_retry.h"
 #include "shared/base/base64.h"
 
 #define CID_TIME 6 /* bytes of a message's name that tell its time */
@@ -85,11 +86,7 @@ static enum rc call_once(struct kerb_chat *c, const json_t *request, int64_t end
 static int64_t wait_of(const json_t *reply)
 {
     const char *type = json_string_value(json_object_get(reply, "type"));
-    int64_t ms = 0;
-
-    if (!type || strcmp(type, "error") != 0 || json_get_int(reply, "retry_after_ms", &ms) != RC_OK)
-        return 0;
-    return ms > 0 ? ms : 0;
+    return type && strcmp(type, "error") == 0 ? retry_after(reply) : 0;
 }
 
 static enum rc pause_for(struct kerb_chat *c, int64_t ms)

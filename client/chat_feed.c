@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/chat_retry.h"
+
 #define NUMBER_MAX ((INT64_C(1) << 53) - 1) /* what all JSON keeps whole; sums with it do not overflow */
 
 struct feed_room {
@@ -203,7 +205,7 @@ static void take_page(struct chat_feed *f, struct feed_room *r, const json_t *pa
 static void take_refusal(struct feed_room *r, const json_t *error, int64_t now_ms)
 {
     struct slice code = text(error, "code");
-    int64_t wait_ms = number(error, "retry_after_ms");
+    int64_t wait_ms = retry_after(error);
 
     r->asked = 0;
     if (!slice_eq(code, slice_text("room_closed")) && !slice_eq(code, slice_text("not_found")))

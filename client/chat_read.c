@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/chat_conn.h"
+#include "client/chat_retry.h"
 
 #define INBOX_MAX 4096 /* messages that wait for the program */
 
@@ -172,22 +173,13 @@ enum rc conn_feed(struct kerb_chat *c)
     return c->feed ? RC_OK : RC_NO_MEMORY;
 }
 
-/* A server that asks for too long is asked sooner. */
-static void take_restart(struct kerb_chat *c, const json_t *j)
-{
-    int64_t ms;
-
-    if (json_get_int(j, "retry_after_ms", &ms) == RC_OK && ms > 0)
-        c->return_ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
-}
-
 static void deliver(struct kerb_chat *c, json_t *j)
 {
     const char *type = json_string_value(json_object_get(j, "type"));
     uint64_t id = id_of(j);
 
     if (strcmp(type, "restart") == 0) {
-        take_restart(c, j);
+        c->return_ms = retry_after(j);
     } else if (strcmp(type, "reauth_required") == 0) {
         reauth(c, j);
     } else if (c->o.presence && strcmp(type, "presence") == 0 && !presence_follows(c, &c->presence, j)) {

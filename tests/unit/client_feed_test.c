@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client/chat_feed.h"
+#include "client/chat_retry.h"
 #include "tests/unit/unit.h"
 
 struct world {
@@ -237,6 +238,18 @@ static void feed__asks_again_when_it_is_told_to_wait_and_when_it_could_not_ask(v
     assert_out(w, "?r>1 ?r>1 ");
 }
 
+/* The largest number there is, added to the time, would be in the past: it would be asked without a pause. */
+static void feed__waits_no_longer_than_it_would_by_itself(void **state)
+{
+    struct world *w = *state;
+
+    login(w, LOGIN(ROOM(1), ""));
+    push(w, "new_message", "r", 3);
+    assert_true(takes(w, "{\"type\":\"error\",\"code\":\"rate_limited\",\"retry_after_ms\":9223372036854775807}", 1));
+    assert_int_equal(feed_poll(w->feed, w->now_ms), RETRY_MAX_MS);
+    assert_out(w, "?r>1 ");
+}
+
 static void feed__reads_on_where_a_slow_reader_was_left(void **state)
 {
     struct world *w = *state;
@@ -288,6 +301,7 @@ int main(void)
         TEST(feed__takes_out_of_a_rooms_newest_what_would_leave_a_gap),
         TEST(feed__goes_on_behind_what_is_kept_no_more),
         TEST(feed__asks_again_when_it_is_told_to_wait_and_when_it_could_not_ask),
+        TEST(feed__waits_no_longer_than_it_would_by_itself),
         TEST(feed__reads_on_where_a_slow_reader_was_left),
         TEST(feed__tells_another_history_from_its_beginning),
         TEST(feed__leaves_alone_what_is_not_its_own),
