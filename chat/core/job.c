@@ -31,8 +31,11 @@ struct chat_message_row *chat_row_revised(struct chat_message_row *row, uint64_t
 
 size_t chat_job_size(const struct chat_job *job)
 {
-    size_t n = sizeof(*job) + job->members_n * sizeof(*job->members) + job->message.box.n + job->text.n + job->value.n;
+    size_t n = sizeof(*job) + job->members_n * sizeof(*job->members) + job->message.box.n + job->text.n + job->was.n +
+               job->value.n;
 
+    if (job->message.revised)
+        n += sizeof(*job->message.revised) + job->message.revised->box.n;
     for (size_t i = 0; i < job->members_n; i++)
         n += job->members[i].share.n;
     return n;
