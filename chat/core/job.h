@@ -67,7 +67,8 @@ struct chat_message_row {
     uint64_t rev;   /* the revision that the text is of, by its seq; 0: it stands as it was written */
 
     uint64_t target;                  /* of a revision: the seq of the message that it revises; 0: it is a message */
-    struct chat_message_row *revised; /* that message, as it is now; NULL: it is gone */
+    struct chat_message_row *revised; /* that message, as it is now; NULL: it is gone, or was revised
+                                         again */
 };
 
 struct chat_pair {

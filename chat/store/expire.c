@@ -2,7 +2,8 @@
  * What a room no longer keeps: everything up to its floor, the last number whose time has passed.
  *
  * Times rise with the numbers, so the floor is found in a few steps however long the room is. A clock that was set back
- * may break the order; then what is behind the break is erased later, and the core does not show it all the same.
+ * breaks the order; so nothing is erased that has not been looked at: what is kept ends it, and what has expired behind
+ * that goes later. The core does not show it all the same.
  */
 #include "chat/store/sqlite.h"
 
@@ -40,6 +41,22 @@ enum rc store_floor(struct sqlite_store *s, const struct store_room *room, int64
     return RC_OK;
 }
 
+/* Up to where all from the room's floor on has expired; at most to *floor, EXPIRE_ROWS behind it. */
+static enum rc stop_at_kept(struct sqlite_store *s, const struct store_room *room, int64_t expired_s, uint64_t *floor)
+{
+    AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_FIRST_KEPT];
+    bool has_row;
+
+    TRY(db_bind_int(st, 1, room->row));
+    TRY(db_bind_int(st, 2, (int64_t)room->floor));
+    TRY(db_bind_int(st, 3, (int64_t)*floor));
+    TRY(db_bind_int(st, 4, expired_s));
+    TRY(db_step(st, &has_row));
+    if (has_row)
+        *floor = (uint64_t)db_int(st, 0) - 1;
+    return RC_OK;
+}
+
 static enum rc erase_up_to(struct sqlite_store *s, const struct store_room *room, uint64_t floor)
 {
     AUTO(db_reset_auto) sqlite3_stmt *erase = s->sql[SQL_EXPIRE];
@@ -64,6 +81,9 @@ enum rc store_expire(struct sqlite_store *s, struct chat_job *job)
     job->more_after = floor - room->floor > EXPIRE_ROWS;
     if (job->more_after)
         floor = room->floor + EXPIRE_ROWS;
+    uint64_t end = floor;
+    TRY(stop_at_kept(s, room, job->expired_s, &floor));
+    job->more_after = job->more_after && floor == end;
     if (floor > room->floor) {
         TRY(erase_up_to(s, room, floor));
         room->floor = floor;

@@ -32,7 +32,11 @@
     " (SELECT max(v.seq) FROM message v WHERE v.room = m.room AND v.target = coalesce(m.target, m.seq))," \
     " t.time, t.mid, t.epoch, t.box"
 #define STORE_ROW_COLUMNS 12
-#define STORE_REVISED     "LEFT JOIN message t ON t.room = m.room AND t.seq = m.target"
+
+/* Once for the newest of its revisions: what a revision says that another followed is not there. */
+#define STORE_REVISED                                             \
+    "LEFT JOIN message t ON t.room = m.room AND t.seq = m.target" \
+    " AND NOT EXISTS(SELECT 1 FROM message n WHERE n.room = m.room AND n.target = m.target AND n.seq > m.seq)"
 
 /* clang-format off */
 #define STORE_SQL_TABLE(X)                                                                                             \
@@ -73,6 +77,8 @@
                    " AND m.target IS NULL"                                                                             \
                    " AND (?3 IS NULL OR m.user = (SELECT id FROM user WHERE client_id = ?3))")                         \
     X(TIME_FROM, "SELECT seq, time FROM message WHERE room = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1")                   \
+    X(FIRST_KEPT, "SELECT seq FROM message WHERE room = ?1 AND seq > ?2 AND seq <= ?3 AND time >= ?4"                  \
+                  " ORDER BY seq LIMIT 1")                                                                             \
     X(EXPIRE, "DELETE FROM message WHERE room = ?1 AND seq <= ?2")                                                     \
     X(ADD_SWEEP, "INSERT INTO sweep(room) VALUES(?1)")                                                                 \
     X(NEXT_SWEEP, "SELECT room FROM sweep ORDER BY room LIMIT 1")                                                      \

@@ -54,11 +54,26 @@ static void revision__takes_a_number_and_the_text_of_its_message(void **state)
         assert_int_equal(job->rows[i].target, 1);
         assert_int_equal(job->rows[i].rev, 5);
         assert_int_equal(job->rows[i].box.n, 0);
-        assert_int_equal(job->rows[i].revised->seq, 1);
-        assert_int_equal(job->rows[i].revised->time_s, 1780000001);
-        assert_int_equal(job->rows[i].revised->rev, 5);
-        assert_slice(buf_slice(&job->rows[i].revised->box), "\1second");
     }
+    assert_null(job->rows[3].revised); /* what it said is gone */
+    assert_int_equal(job->rows[4].revised->seq, 1);
+    assert_int_equal(job->rows[4].revised->time_s, 1780000001);
+    assert_int_equal(job->rows[4].revised->rev, 5);
+    assert_slice(buf_slice(&job->rows[4].revised->box), "\1second");
+    chat_job_free(job);
+}
+
+/* Many edits of a long text are many rows, and the text once: they do not fill the pages with it. */
+static void revision__weighs_nothing_when_another_followed(void **state)
+{
+    struct bench *b = *state;
+
+    three_messages(b);
+    for (uint64_t seq = 4; seq < 54; seq++)
+        assert_ok(result(b, revision_job('a', 'R', seq, 1, "\1a text of some length, again and again")));
+    struct chat_job *job = done(b, history_job('R', 100, 100));
+    assert_int_equal(job->rows_n, 53);
+    assert_false(job->more_before);
     chat_job_free(job);
 }
 
@@ -241,6 +256,35 @@ static void expired__stays_when_its_transaction_fails(void **state)
     chat_job_free(job);
 }
 
+/* The clock was wrong for four messages: what was said before that is not erased with them. */
+static void expired__goes_up_to_what_is_kept(void **state)
+{
+    struct bench *b = *state;
+
+    people(b);
+    assert_ok(result(b, room_job('R', "lobby", 0, "ab")));
+    for (uint64_t seq = 1; seq <= 6; seq++) {
+        struct chat_job *job = message_job('R', seq, 8);
+        if (seq != 2)
+            job->message.time_s = 5;
+        assert_ok(result(b, job));
+    }
+    for (int i = 0; i < 2; i++) {
+        struct chat_job *job = done(b, expire_job('R', AT(1)));
+        assert_ok(job->rc);
+        assert_int_equal(job->floor, 1);
+        assert_false(job->more_after);
+        chat_job_free(job);
+    }
+    struct chat_job *job = done(b, history_job('R', 10, 1000));
+    assert_int_equal(job->rows_n, 5);
+    assert_int_equal(job->rows[0].seq, 2);
+    chat_job_free(job);
+    job = done(b, expire_job('R', AT(9)));
+    assert_int_equal(job->floor, 6);
+    chat_job_free(job);
+}
+
 /* The message goes first; its revision, which came later, then revises nothing. */
 static void expired__leaves_a_revision_without_its_message(void **state)
 {
@@ -323,6 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(revision__takes_a_number_and_the_text_of_its_message),
+        TEST(revision__weighs_nothing_when_another_followed),
         TEST(revision__is_refused_and_changes_nothing),
         TEST(revision__of_another_room_is_not_seen),
         TEST(revision__erases_what_was_there_from_the_files),
@@ -330,6 +375,7 @@ int main(void)
         TEST(expired__is_not_in_a_page),
         TEST(expired__goes_piece_by_piece_and_numbers_go_on),
         TEST(expired__stays_when_its_transaction_fails),
+        TEST(expired__goes_up_to_what_is_kept),
         TEST(expired__leaves_a_revision_without_its_message),
         TEST(page__costs_the_same_wherever_it_lies),
     };
