@@ -389,11 +389,11 @@ static void *reader(void *arg)
 
     if (name_parse(slice_text("tgs"), &tgs) != RC_OK)
         return NULL;
-    while (!atomic_load(&stop)) {
+    do { /* on a busy machine it may begin when all is over */
         const struct keytab *kt = keytab_hold(f);
         good += keytab_current(kt, &tgs, ETYPE_AES128_CBC_HS256, NOW) != NULL;
         keytab_release(f, kt);
-    }
+    } while (!atomic_load(&stop));
     return good ? f : NULL;
 }
 
