@@ -37,6 +37,9 @@
 #define CHAT_SEARCH_ASKS       100                 /* that wait for it to be made */
 #define CHAT_SEARCH_WORDS      400                 /* looked at for one token of a search: flow.c */
 
+#define CHAT_REPLY_BYTES 16384 /* of stored text in a reply, for one token: flow.c */
+#define CHAT_REPLY_NAMES 1000  /* of members in a list of rooms, likewise */
+
 #define CHAT_EXPIRE_MS    3600000 /* a room that keeps its messages for days is looked through so often ... */
 #define CHAT_EXPIRE_ROOMS 4       /* ... and no more of them at a time */
 

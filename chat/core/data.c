@@ -52,12 +52,15 @@ void done_load_data(struct chat *chat, struct chat_job *job)
     push->label = arena_copy(&chat->arena, label_for(conn, buf_slice(&job->label)));
     push->key = arena_copy(&chat->arena, buf_slice(&job->key));
     struct chat_pair *pairs = arena_get(&chat->arena, (job->pairs_n + 1) * sizeof(*pairs));
+    size_t bytes = 0;
     for (size_t i = 0; i < job->pairs_n; i++) {
         struct slice key = arena_copy(&chat->arena, buf_slice(&job->pairs[i].key));
         struct slice value = arena_copy(&chat->arena, buf_slice(&job->pairs[i].value));
         pairs[i].key = (struct buf){.p = (uint8_t *)(uintptr_t)key.p, .n = key.n};
         pairs[i].value = (struct buf){.p = (uint8_t *)(uintptr_t)value.p, .n = value.n};
+        bytes += value.n;
     }
+    flow_owe(chat, conn, bytes / CHAT_REPLY_BYTES);
     push->pairs = pairs;
     push->pairs_n = job->pairs_n;
     act_send(chat, conn, push);

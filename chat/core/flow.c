@@ -61,3 +61,13 @@ void flow_owe(struct chat *chat, struct chat_conn *conn, size_t tokens)
     owe(chat, &conn->flow, 1, (int64_t)tokens * TOKEN);
     owe(chat, &conn->user->flow, 2, (int64_t)tokens * TOKEN);
 }
+
+void flow_owe_rooms(struct chat *chat, struct chat_conn *conn)
+{
+    const struct chat_member *m;
+    size_t names = 0;
+
+    TAILQ_FOREACH (m, &conn->user->rooms, of_user)
+        names += m->room->members_n;
+    flow_owe(chat, conn, names / CHAT_REPLY_NAMES);
+}

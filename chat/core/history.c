@@ -74,6 +74,15 @@ struct chat_shown_message *history_open_rows(struct chat *chat, const struct cha
     return list;
 }
 
+void history_owe(struct chat *chat, struct chat_conn *asker, const struct chat_shown_message *messages, size_t n)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += messages[i].text.n;
+    flow_owe(chat, asker, bytes / CHAT_REPLY_BYTES);
+}
+
 /* For connections that know nothing of revisions: what is there now, as if it had always been so. */
 static const struct chat_push *plain_of(struct chat *chat, const struct chat_push *push)
 {
@@ -141,6 +150,7 @@ void done_load_history(struct chat *chat, struct chat_job *job)
     }
     if (!asker)
         return;
+    history_owe(chat, asker, push->messages, push->messages_n);
     struct chat_push *answer = push_new(chat, PUSH_ROOM_MESSAGES);
     *answer = asker->extensions ? *push : *plain;
     answer->label = arena_copy(&chat->arena, label_for(asker, buf_slice(&job->label)));

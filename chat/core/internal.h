@@ -307,6 +307,8 @@ MUST enum rc history_open_row(const struct chat *chat, const struct chat_room *r
  */
 struct chat_shown_message *history_open_rows(struct chat *chat, const struct chat_room *room,
                                              const struct chat_job *job, size_t *ret_n);
+/* What has so much text costs its asker more than a request. */
+void history_owe(struct chat *chat, struct chat_conn *asker, const struct chat_shown_message *messages, size_t n);
 
 /* search.c */
 void cmd_search(const struct call *c);
@@ -374,6 +376,7 @@ int64_t resume_deadline(const struct chat *chat);
 /* flow.c: 0, or how many ms until this connection may ask again */
 int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command cmd);
 void flow_owe(struct chat *chat, struct chat_conn *conn, size_t tokens); /* a request was worth so many more */
+void flow_owe_rooms(struct chat *chat, struct chat_conn *conn);          /* ... since it lists all rooms of the user */
 
 /* flights.c */
 bool flight_begin(struct chat *chat, const uint8_t who[ID_LEN], struct slice cid); /* false: it is under way */

@@ -93,5 +93,6 @@ void cmd_online(const struct call *c)
     push->label = arena_copy(&c->chat->arena, label_for(c->conn, c->req->label));
     push->user = c->user;
     push->extensions = c->conn->extensions;
+    flow_owe_rooms(c->chat, c->conn);
     act_send(c->chat, c->conn, push);
 }

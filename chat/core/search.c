@@ -162,6 +162,7 @@ static void say_found(struct chat *chat, const struct chat_room *room, const str
     push->more_after = job->more_after;
     push->seq = job->from_seq > job->floor ? job->from_seq : job->floor + 1;
     push->is_complete = job->is_complete;
+    history_owe(chat, conn, messages, messages_n);
     act_send(chat, conn, push);
 }
 

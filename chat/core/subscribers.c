@@ -77,6 +77,7 @@ void cmd_subscribe(const struct call *c)
     *push = push_whole(c->chat, conn, c->chat->time_s);
     push->label = arena_copy(&c->chat->arena, c->req->label);
     knows_all(c->chat, conn);
+    flow_owe_rooms(c->chat, conn);
     act_send(c->chat, conn, push);
 }
 
