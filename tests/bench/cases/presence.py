@@ -76,4 +76,4 @@ def run(bench):
     bench.stop(server)
 
 
-CASES = {"presence": run}
+LONG_CASES = {"presence": run}  # a quarter of an hour: it waits for what is told with a delay
