@@ -35,6 +35,7 @@
 #define CHAT_SEARCH_PAGE_BYTES 65536               /* ... so that nobody waits for long */
 #define CHAT_SEARCH_PAGES      2                   /* for all rooms, at a time */
 #define CHAT_SEARCH_ASKS       100                 /* that wait for it to be made */
+#define CHAT_SEARCH_TEXT       320                 /* bytes of a text whose words are taken in, for one token */
 #define CHAT_SEARCH_WORDS      400                 /* looked at for one token of a search: flow.c */
 
 #define CHAT_REPLY_BYTES 16384 /* of stored text in a reply, for one token: flow.c */

@@ -31,7 +31,7 @@ static int64_t wait_ms(const struct chat *chat, struct chat_bucket *b, uint32_t 
 static int64_t cost_of(enum chat_command cmd)
 {
     bool is_costly = cmd == CMD_GET_HISTORY || cmd == CMD_SEARCH || cmd == CMD_GO_ROOM || cmd == CMD_NEW_ROOM ||
-                     cmd == CMD_SUBSCRIBE;
+                     cmd == CMD_SUBSCRIBE || cmd == CMD_EDIT_MESSAGE || cmd == CMD_DELETE_MESSAGE;
     return (is_costly ? 5 : 1) * TOKEN;
 }
 
@@ -56,10 +56,15 @@ static void owe(const struct chat *chat, struct chat_bucket *b, uint32_t share, 
     b->parts = b->parts - cost > least ? b->parts - cost : least;
 }
 
+void flow_owe_user(struct chat *chat, struct chat_user *user, size_t tokens)
+{
+    owe(chat, &user->flow, 2, (int64_t)tokens * TOKEN);
+}
+
 void flow_owe(struct chat *chat, struct chat_conn *conn, size_t tokens)
 {
     owe(chat, &conn->flow, 1, (int64_t)tokens * TOKEN);
-    owe(chat, &conn->user->flow, 2, (int64_t)tokens * TOKEN);
+    flow_owe_user(chat, conn->user, tokens);
 }
 
 void flow_owe_rooms(struct chat *chat, struct chat_conn *conn)

@@ -314,8 +314,9 @@ void history_owe(struct chat *chat, struct chat_conn *asker, const struct chat_s
 void cmd_search(const struct call *c);
 void search_built(struct chat *chat, struct chat_job *job);
 void search_loaded(struct chat *chat, struct chat_job *job);
-void search_added(struct chat *chat, struct chat_room *room, uint64_t seq, struct slice text); /* and stored */
-void search_revised(struct chat *chat, struct chat_room *room, uint64_t seq, struct slice was, struct slice is);
+/* What the job has stored; its author owes what taking in the words costs. */
+void search_added(struct chat *chat, struct chat_room *room, const struct chat_job *job);
+void search_revised(struct chat *chat, struct chat_room *room, const struct chat_job *job);
 void search_expired(struct chat *chat, struct chat_room *room, uint64_t floor);
 /* Wipes what is known of its words; who waits is told why. */
 void search_end(struct chat *chat, struct chat_room *room, enum chat_code code);
@@ -375,8 +376,9 @@ int64_t resume_deadline(const struct chat *chat);
 
 /* flow.c: 0, or how many ms until this connection may ask again */
 int64_t flow_take(struct chat *chat, struct chat_conn *conn, enum chat_command cmd);
-void flow_owe(struct chat *chat, struct chat_conn *conn, size_t tokens); /* a request was worth so many more */
-void flow_owe_rooms(struct chat *chat, struct chat_conn *conn);          /* ... since it lists all rooms of the user */
+void flow_owe(struct chat *chat, struct chat_conn *conn, size_t tokens);      /* a request was worth so many more */
+void flow_owe_user(struct chat *chat, struct chat_user *user, size_t tokens); /* ... on whatever connection */
+void flow_owe_rooms(struct chat *chat, struct chat_conn *conn); /* ... since it lists all rooms of the user */
 
 /* flights.c */
 bool flight_begin(struct chat *chat, const uint8_t who[ID_LEN], struct slice cid); /* false: it is under way */

@@ -213,7 +213,7 @@ void done_add_message(struct chat *chat, struct chat_job *job)
     struct chat_room *room = job_room(chat, job);
 
     if (job->rc == RC_OK && room)
-        search_added(chat, room, job->message.seq, buf_slice(&job->text));
+        search_added(chat, room, job);
     if (job->rc == RC_OK)
         show_new(chat, room, job);
     else if (job->rc == RC_EXISTS)

@@ -144,7 +144,7 @@ void done_revise(struct chat *chat, struct chat_job *job)
     struct chat_room *room = job_room(chat, job);
 
     if (job->rc == RC_OK && room)
-        search_revised(chat, room, job->message.target, buf_slice(&job->was), buf_slice(&job->text));
+        search_revised(chat, room, job);
     if (job->rc == RC_OK)
         show_revision(chat, room, job);
     else if (!room)

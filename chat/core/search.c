@@ -111,26 +111,38 @@ static void keep_bounds(struct chat *chat, struct chat_search *s)
 
 /* --- what is written meanwhile --- */
 
-void search_added(struct chat *chat, struct chat_room *room, uint64_t seq, struct slice text)
+/* Splitting a long text costs far more than storing it. */
+static void owe_words(struct chat *chat, const struct chat_job *job)
+{
+    struct chat_user *author = user_by_id(chat, job->who);
+
+    if (author)
+        flow_owe_user(chat, author, (job->was.n + job->text.n) / CHAT_SEARCH_TEXT);
+}
+
+void search_added(struct chat *chat, struct chat_room *room, const struct chat_job *job)
 {
     struct chat_search *s = room->search;
 
-    if (!s || seq < s->from_seq)
+    if (!s || job->message.seq < s->from_seq)
         return;
-    s->last = seq;
-    index_add(&s->index, seq, text);
+    s->last = job->message.seq;
+    index_add(&s->index, job->message.seq, buf_slice(&job->text));
+    owe_words(chat, job);
     keep_bounds(chat, s);
 }
 
 /* One that is not built yet will be built with what it says then. */
-void search_revised(struct chat *chat, struct chat_room *room, uint64_t seq, struct slice was, struct slice is)
+void search_revised(struct chat *chat, struct chat_room *room, const struct chat_job *job)
 {
     struct chat_search *s = room->search;
+    uint64_t seq = job->message.target;
 
     if (!s || seq < s->from_seq)
         return;
-    index_remove(&s->index, seq, was);
-    index_add(&s->index, seq, is);
+    index_remove(&s->index, seq, buf_slice(&job->was));
+    index_add(&s->index, seq, buf_slice(&job->text));
+    owe_words(chat, job);
     keep_bounds(chat, s);
 }
 
