@@ -322,19 +322,6 @@ static void do_command(struct ui *ui, char *text)
     ui_say(ui, BAD, "there is no command %s; /help lists them", show(slice_of(text, len), &shown));
 }
 
-static void do_send(struct ui *ui, struct slice text)
-{
-    AUTO(json_done) json_t *reply = NULL;
-
-    if (!ui->room.n)
-        ui_say(ui, BAD, "you are in no room yet: /open ROOM, or /rooms to see yours");
-    else if (text.n > MESSAGE_TEXT_MAX)
-        ui_say(ui, BAD, "the text is longer than %d bytes", MESSAGE_TEXT_MAX);
-    else
-        reply = ui_ask(ui, json_pack("{s:s, s:s, s:s%}", "type", "new_message", "room", ui->room.s, "message",
-                                     (const char *)text.p, text.n));
-}
-
 void ui_take_line(struct ui *ui, struct buf *line)
 {
     const char *text = buf_cstr(line);
@@ -346,5 +333,5 @@ void ui_take_line(struct ui *ui, struct buf *line)
     else if (text[0] == '/' && text[1] != '/')
         do_command(ui, (char *)line->p);
     else
-        do_send(ui, text[0] == '/' ? slice_of(line->p + 1, line->n - 1) : buf_slice(line));
+        ui_send(ui, text[0] == '/' ? slice_of(line->p + 1, line->n - 1) : buf_slice(line));
 }

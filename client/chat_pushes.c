@@ -131,9 +131,11 @@ void ui_on_event(void *ctx, enum kerb_chat_event event, const char *text)
 
     switch (event) {
     case KERB_CHAT_LOST:
+        ui->is_lost = true;
         ui_say(ui, BAD, "%s; trying again", show(slice_text(text), &shown));
         break;
     case KERB_CHAT_BACK:
+        ui->is_lost = false;
         ui_say(ui, NOTE, "the connection is back; to a sealed room your share must be presented again (/open)");
         break;
     case KERB_CHAT_KEPT:

@@ -28,6 +28,7 @@ struct ui {
     struct kerb_chat *chat;
     struct line *line;
     bool has_colours, is_over;
+    bool is_lost;   /* the connection is, and is sought again */
     json_t *rooms;  /* id -> room object */
     json_t *online; /* names; NULL: only their number is told */
     int64_t online_n;
@@ -61,6 +62,7 @@ void ui_show_message(struct ui *ui, const json_t *m);     /* or an edit, or a de
 void ui_show_list(struct ui *ui, const json_t *messages); /* what of a history was not shown yet */
 size_t ui_count_messages(const json_t *messages);         /* without edits, deletions and what was deleted */
 void ui_tell_floor(struct ui *ui, const json_t *j);       /* what of a history is no longer kept */
+void ui_send(struct ui *ui, struct slice text);
 void ui_edit(struct ui *ui, char **words, int n);
 void ui_delete(struct ui *ui, char **words, int n);
 void ui_search(struct ui *ui, char **words, int n);

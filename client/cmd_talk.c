@@ -80,7 +80,7 @@ enum rc talk_names(const json_t *names, const json_t *among, struct buf *out)
     return RC_OK;
 }
 
-enum rc talk_state(const json_t *room, struct buf *out)
+static enum rc read_lock(const json_t *room, struct buf *out)
 {
     int64_t threshold = talk_int(room, "threshold");
 
@@ -90,4 +90,14 @@ enum rc talk_state(const json_t *room, struct buf *out)
         return buf_text(out, "sealed, open now");
     return buf_printf(out, "sealed, opens with %lld of %zu shares", (long long)threshold,
                       json_array_size(json_object_get(room, "users")));
+}
+
+enum rc talk_state(const json_t *room, struct buf *out)
+{
+    int64_t days = talk_int(room, "keep_days");
+
+    TRY(read_lock(room, out));
+    if (days == 0)
+        return RC_OK;
+    return buf_printf(out, "; messages are kept for %lld day%s", (long long)days, days == 1 ? "" : "s");
 }

@@ -164,6 +164,7 @@ def test_history_comes_back_after_a_restart(own_realm, tmp_path):
         t.expect("the connection is back", timeout=40)
     say(a, "too early")
     a.expect("the room is closed")
+    a.expect("not acknowledged: too early")
     say(b, "/open board")
     a.expect(f"{bob.user.name} asks for your share")
     say(a, "/approve board")
@@ -198,6 +199,42 @@ def test_what_was_said_while_the_connection_was_away_is_shown(own_realm, tmp_pat
     say(b, "/quit")
     status, rest = b.end()
     assert status == 0 and "meanwhile" not in rest
+
+
+def test_what_is_typed_without_a_connection_is_shown_until_it_is_sent(own_realm, tmp_path):
+    people = People(own_realm, tmp_path)
+    alice, = people.add(1)
+    a = people.chat(alice)
+    make_room(a, threshold=0, name="lounge")
+    a.expect("you are in the room lounge (open to its members) ")
+    say(a, "/open lounge")
+    a.expect("lounge is open: 0 messages")
+    own_realm.kill("chat")
+    a.expect("trying again")
+    say(a, "typed meanwhile")
+    a.expect("waits for the connection: typed meanwhile")
+    own_realm.start("chat")
+    a.expect("the connection is back", timeout=40)
+    a.expect("typed meanwhile")
+    say(a, "and then")
+    assert "waits" not in a.expect("#2")
+    quits(a)
+
+
+def test_for_how_long_messages_are_kept_is_shown(many_files, tmp_path):
+    bounded = config()
+    bounded["chat"]["keep_days_max"] = "30"
+    with realm_in(tmp_path / "own", config=bounded) as realm:
+        Front(realm)
+        people = People(realm, tmp_path)
+        alice, = people.add(1)
+        a = people.chat(alice)
+        make_room(a, threshold=0, name="lounge")
+        a.expect("you are in the room lounge")
+        say(a, "/rooms")
+        a.expect("lounge: open to its members; messages are kept for 30 days; online: ")
+        quits(a)
+        assert "; messages are kept for 30 days; members: " in alice.run("rooms").stdout
 
 
 # --- the vault ---
