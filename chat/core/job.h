@@ -32,8 +32,8 @@ enum chat_job_kind {
     JOB_LOAD_DATA,    /* who's value under key, or all of them */
     JOB_LOAD_SHARES,  /* who's shares that were never delivered */
     JOB_LOAD_HISTORY, /* messages of room on one side of a seq, within limits; oldest first */
-    JOB_LOAD_MESSAGES, /* the messages of room with those seqs, in their order, as far as they are there; `own`: who's
-                        */
+    JOB_LOAD_MESSAGES, /* the messages of room with those seqs, in their order, as far as they are there; `own`: who's,
+                          and behind each the newest of its revisions */
     JOB_FIND_MESSAGE,  /* who's message with that cid; rc NOT_FOUND */
 };
 

@@ -68,14 +68,16 @@ static enum chat_code refusal(const struct chat *chat, const struct chat_room *r
     return is_there ? CODE_COUNT : CODE_NO_MESSAGE;
 }
 
-/* It says so already: the answer to a request whose first answer was lost. */
+/*
+ * It says so already: the answer to a request whose first answer was lost. It is that of the newest revision, which
+ * came along behind its message; where there is none, that of the message.
+ */
 static void say_revised_before(struct chat *chat, const struct chat_room *room, const struct chat_job *job)
 {
-    struct chat_message_row *row = &job->rows[0];
+    struct chat_message_row *row = &job->rows[job->rows_n - 1];
 
-    row->target = row->seq;
-    if (row->rev)
-        row->seq = row->rev;
+    if (!row->target)
+        row->target = row->seq;
     message_ack(chat, room, job, message_show(chat, row, slice_of("", 0)), true);
 }
 

@@ -207,6 +207,15 @@ static enum rc load_history(struct sqlite_store *s, struct chat_job *job)
     return read_page(s, room, job);
 }
 
+/* The row of that very number, of which it is known that it is there. */
+static enum rc load_revision(struct sqlite_store *s, const struct store_room *room, uint64_t rev, struct chat_job *job)
+{
+    const struct part one = {SQL_AFTER, rev - 1, 0, 1, UINT64_MAX};
+    bool has_more;
+
+    return read_part(s, room->row, &one, job, &has_more);
+}
+
 static enum rc load_one(struct sqlite_store *s, const struct store_room *room, uint64_t seq, struct chat_job *job)
 {
     AUTO(db_reset_auto) sqlite3_stmt *st = s->sql[SQL_ONE_MESSAGE];
@@ -217,7 +226,11 @@ static enum rc load_one(struct sqlite_store *s, const struct store_room *room, u
     if (job->own)
         TRY(db_bind_blob(st, 3, SLICE(job->who)));
     TRY(db_step(st, &has_row));
-    return has_row ? add_message(st, job) : RC_OK;
+    if (!has_row)
+        return RC_OK;
+    TRY(add_message(st, job));
+    uint64_t rev = job->rows[job->rows_n - 1].rev;
+    return job->own && rev ? load_revision(s, room, rev, job) : RC_OK;
 }
 
 static enum rc load_messages(struct sqlite_store *s, struct chat_job *job)

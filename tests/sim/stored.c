@@ -160,15 +160,14 @@ static void check_shown(const struct sim *s, const struct chat_push *p, const st
         check_text(s, p, m->rev ? m->rev : m->seq, m->text);
 }
 
-/* Of an answer that comes again the mid may be that of the message which was revised. */
+/* An answer names the row with its number, also when it comes again. */
 static void check_ack(const struct sim *s, const struct chat_push *p)
 {
-    const struct entry *e = entry_of(s, p, p->messages[0].seq);
+    const struct chat_shown_message *m = &p->messages[0];
+    const struct entry *e = entry_of(s, p, m->seq);
 
-    if (memcmp(e->mid, p->messages[0].mid, ID_LEN) == 0)
-        return;
-    if (!p->dup || !e->target || memcmp(entry_of(s, p, e->target)->mid, p->messages[0].mid, ID_LEN) != 0)
-        sim_stop(s, "%s: the ack of %llu names another message", p->room->id.s, (unsigned long long)p->messages[0].seq);
+    if (memcmp(e->mid, m->mid, ID_LEN) != 0 || e->time_s != m->time_s || (e->target && e->target != m->target))
+        sim_stop(s, "%s: the ack of %llu names another message", p->room->id.s, (unsigned long long)m->seq);
 }
 
 /* All connections of all members, each once. */

@@ -91,13 +91,16 @@ def test_everybody_hears_of_an_edit_once(realm):
     old = realm.chat(users[2])
     room = rid()
     a.new_room(room, 0, users)
-    seq = a.say(room, "one")["seq"]
+    said = a.say(room, "one")
+    seq = said["seq"]
     ack = edit(a, room, seq, "two")
     assert (ack["seq"], ack["target"], "dup" in ack) == (2, 1, False)
     for c in (a, a2, b):
         m = c.expect("edited", room=room)["edited"]
         assert (m["from"], m["seq"], m["edits"], m["text"]) == (users[0].name, 2, 1, "two")
-    assert edit(a2, room, seq, "two")["dup"] is True
+    again = edit(a2, room, seq, "two")
+    assert again | {"id": 0, "timestamp": 0} == ack | {"id": 0, "timestamp": 0, "dup": True}
+    assert ack["mid"] != said["mid"]
     assert delete(a2, room, seq)["seq"] == 3
     assert delete(a, room, seq) | {"id": 0, "timestamp": 0} == delete(a, room, seq) | {"id": 0, "timestamp": 0}
     for c in (a, a2, b):

@@ -152,6 +152,29 @@ static void messages__are_loaded_by_number(void **state)
     assert_rc(result(b, messages_job('Q', 0, seqs, 1)), RC_NOT_FOUND);
 }
 
+/* Who asks for his own to revise it is told of the revision that there is. */
+static void messages__come_with_their_newest_revision_to_their_author(void **state)
+{
+    static const uint64_t seqs[] = {1, 3};
+    struct bench *b = *state;
+
+    three_messages(b);
+    assert_ok(result(b, revision_job('a', 'R', 4, 1, "\1once")));
+    assert_ok(result(b, cid_job('R', 5, 'b', "m2")));
+    assert_ok(result(b, revision_job('a', 'R', 6, 1, "\1twice")));
+    assert_ok(result(b, cid_job('R', 7, 'b', "m3")));
+    struct chat_job *job = done(b, messages_job('R', 'a', seqs, ARRAY_LEN(seqs)));
+    assert_int_equal(job->rows_n, 3);
+    assert_int_equal(job->rows[0].seq, 1);
+    assert_int_equal(job->rows[0].rev, 6);
+    assert_int_equal(job->rows[1].seq, 6);
+    assert_int_equal(job->rows[1].target, 1);
+    assert_int_equal(job->rows[1].time_s, 1780000006);
+    assert_int_equal(job->rows[1].mid[0], 6);
+    assert_int_equal(job->rows[2].seq, 3);
+    chat_job_free(job);
+}
+
 /* --- what is older than a room keeps ------------------------------------------------------------------------------ */
 
 #define AT(seq) (1780000000 + (int64_t)(seq)) /* the time of the message with that number */
@@ -372,6 +395,7 @@ int main(void)
         TEST(revision__of_another_room_is_not_seen),
         TEST(revision__erases_what_was_there_from_the_files),
         TEST(messages__are_loaded_by_number),
+        TEST(messages__come_with_their_newest_revision_to_their_author),
         TEST(expired__is_not_in_a_page),
         TEST(expired__goes_piece_by_piece_and_numbers_go_on),
         TEST(expired__stays_when_its_transaction_fails),
