@@ -12,6 +12,14 @@ struct chat_push *push_new(struct chat *chat, enum chat_push_kind kind)
     return push;
 }
 
+struct chat_push *push_plain(struct chat *chat, const struct chat_push *push)
+{
+    struct chat_push *plain = push_new(chat, push->kind);
+    *plain = *push;
+    plain->extensions = false;
+    return plain;
+}
+
 static struct chat_action *act(struct chat *chat, enum chat_action_kind kind)
 {
     if (chat->actions_n == chat->actions_cap) {
@@ -117,11 +125,18 @@ void act_send_others(struct chat *chat, const struct chat_room *room, const stru
     send_members(chat, room, push, &(struct audience){.extended = true, .no_user = except});
 }
 
-void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push)
+static void send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push,
+                      const struct audience *audience)
 {
     struct chat_conn **conns = arena_get(&chat->arena, user->conns_n * sizeof(struct chat_conn *));
-    const struct audience all = {.extended = true, .plain = true};
-    act_send_set(chat, conns, add_conns(conns, 0, user, &all), push);
+    act_send_set(chat, conns, add_conns(conns, 0, user, audience), push);
+}
+
+void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push,
+                   const struct chat_push *plain)
+{
+    send_user(chat, user, push, &(struct audience){.extended = true});
+    send_user(chat, user, plain, &(struct audience){.plain = true});
 }
 
 void act_online(struct chat *chat, struct chat_conn *conn)

@@ -213,7 +213,7 @@ struct chat_push {
 
     const struct chat *chat;                   /* HANDSHAKE, ONLINE, PRESENCE: who is online */
     const struct chat_user *user;              /* HANDSHAKE, ONLINE, PRESENCE: whose rooms */
-    bool extensions;                           /* HANDSHAKE, ONLINE, ROOM_MESSAGES: with what is additive */
+    bool extensions;                           /* of what has room objects: with what is additive */
     struct chat_presence presence;             /* PRESENCE */
     uint64_t seq;                              /* READ; LAGGED, FOUND: from which on */
     int64_t authenticator_s;                   /* HANDSHAKE */

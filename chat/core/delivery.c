@@ -14,8 +14,20 @@ static struct chat_push *new_room_push(struct chat *chat, const struct chat_room
 {
     struct chat_push *push = push_new(chat, PUSH_NEW_ROOM);
     push->room = room;
+    push->extensions = true;
     push->share = arena_copy(&chat->arena, share);
     return push;
+}
+
+/* As that connection is told it; label: of its request, or empty. */
+static void send_to(struct chat *chat, const struct chat_push *push, struct chat_conn *conn, struct slice label)
+{
+    struct chat_push *own = push_new(chat, PUSH_NEW_ROOM);
+
+    *own = *push;
+    own->extensions = conn->extensions;
+    own->label = label;
+    act_send(chat, conn, own);
 }
 
 static void send_one(struct chat *chat, const struct chat_push *push, struct chat_member *m, struct chat_conn *asker,
@@ -26,14 +38,7 @@ static void send_one(struct chat *chat, const struct chat_push *push, struct cha
     if (m->pending && user_is_online(m->user))
         m->delivery_ping = ++chat->pings;
     TAILQ_FOREACH (conn, &m->user->conns, of_user) {
-        if (conn == asker && label.n) {
-            struct chat_push *answer = push_new(chat, PUSH_NEW_ROOM);
-            *answer = *push;
-            answer->label = label;
-            act_send(chat, conn, answer);
-        } else {
-            act_send(chat, conn, push);
-        }
+        send_to(chat, push, conn, conn == asker ? label : slice_of(NULL, 0));
         if (m->pending)
             act_ping(chat, conn, m->delivery_ping);
     }
@@ -94,7 +99,7 @@ void done_load_shares(struct chat *chat, struct chat_job *job)
         if (!m || !m->pending)
             continue;
         if (!m->leaving && m->room->state == ROOM_LIVE)
-            act_send(chat, conn, new_room_push(chat, m->room, buf_slice(&job->pairs[i].value)));
+            send_to(chat, new_room_push(chat, m->room, buf_slice(&job->pairs[i].value)), conn, slice_of(NULL, 0));
         else
             all = false; /* it is on its way out; should that fail, this share was not sent */
     }

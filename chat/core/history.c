@@ -86,11 +86,9 @@ void history_owe(struct chat *chat, struct chat_conn *asker, const struct chat_s
 /* For connections that know nothing of revisions: what is there now, as if it had always been so. */
 static const struct chat_push *plain_of(struct chat *chat, const struct chat_push *push)
 {
-    struct chat_push *plain = push_new(chat, push->kind);
+    struct chat_push *plain = push_plain(chat, push);
     struct chat_shown_message *list = arena_get(&chat->arena, (push->messages_n + 1) * sizeof(*list));
 
-    *plain = *push;
-    plain->extensions = false;
     plain->messages = list;
     plain->messages_n = 0;
     for (size_t i = 0; i < push->messages_n; i++)

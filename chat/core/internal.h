@@ -103,6 +103,7 @@ void must(enum rc rc); /* a failure of memory or of the cryptographic library */
 
 /* actions.c */
 struct chat_push *push_new(struct chat *chat, enum chat_push_kind kind);
+struct chat_push *push_plain(struct chat *chat, const struct chat_push *push); /* the same without what is additive */
 void act_send(struct chat *chat, struct chat_conn *conn, const struct chat_push *push);
 /* To every connection of every member of the room, but not to `except` (may be NULL). */
 void act_send_members(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
@@ -115,7 +116,9 @@ void act_send_extended(struct chat *chat, const struct chat_room *room, const st
                        const struct chat_conn *except);
 void act_send_plain(struct chat *chat, const struct chat_room *room, const struct chat_push *push,
                     const struct chat_conn *except);
-void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push);
+/* To the user's connections: push to those that have extensions, plain to the others. */
+void act_send_user(struct chat *chat, const struct chat_user *user, const struct chat_push *push,
+                   const struct chat_push *plain);
 void act_online(struct chat *chat, struct chat_conn *conn);
 void act_presence(struct chat *chat, struct chat_conn **conns, size_t n);
 void act_reauth(struct chat *chat, struct chat_conn *conn);

@@ -102,8 +102,10 @@ void room_close(struct chat *chat, struct chat_room *room, const char *reason)
     struct chat_push *push = push_new(chat, PUSH_CLOSE_ROOM);
     push->room = room;
     push->reason = reason;
+    push->extensions = true;
     missed_keep(chat, &room->missed, push);
-    act_send_members(chat, room, push, NULL);
+    act_send_extended(chat, room, push, NULL);
+    act_send_plain(chat, room, push_plain(chat, push), NULL);
     enum chat_code code = strcmp(reason, "deleted") == 0 ? CODE_NOT_FOUND : CODE_ROOM_CLOSED;
     refuse_waiting(chat, room, code);
     search_end(chat, room, code);
@@ -225,10 +227,12 @@ static void ask_for_secrets(const struct call *c, struct chat_room *room)
 
     push->room = room;
     push->asked_by = name_slice(&c->user->name);
+    push->extensions = true;
     missed_keep(c->chat, &room->missed, push);
+    const struct chat_push *plain = push_plain(c->chat, push);
     TAILQ_FOREACH (m, &room->members, of_room)
         if (m->user != c->user && !m->presenter && !m->leaving && user_is_online(m->user))
-            act_send_user(c->chat, m->user, push);
+            act_send_user(c->chat, m->user, push, plain);
 }
 
 void cmd_go_room(const struct call *c)

@@ -37,8 +37,9 @@ static enum rc names_refresh(struct wire *w, const struct chat *chat)
     return jw_end(&j);
 }
 
-/* own: whose list it is in, with what is his; NULL: of no list, or without what is additive. */
-static void put_room_of(struct jw *j, const char *name, const struct chat_room *room, const struct chat_member *own)
+/* own: whose list it is in; NULL: of no list. What is additive is for those who asked for it. */
+static void put_room_of(struct jw *j, const char *name, const struct chat_push *p, const struct chat_room *room,
+                        const struct chat_member *own)
 {
     const struct chat_member *m;
 
@@ -53,27 +54,28 @@ static void put_room_of(struct jw *j, const char *name, const struct chat_room *
     jw_int(j, "threshold", room->threshold);
     jw_bool(j, "opened", room->open);
     jw_int(j, "pending", room->pending_n);
-    if (own) {
+    if (p->extensions && own) {
         jw_int(j, "head", (int64_t)room->head);
         jw_int(j, "read", (int64_t)own->read);
-        if (room->keep_days)
-            jw_int(j, "keep_days", room->keep_days);
     }
+    if (p->extensions && room->keep_days)
+        jw_int(j, "keep_days", room->keep_days);
     jw_close(j, '}');
 }
 
-static void put_room(struct jw *j, const char *name, const struct chat_room *room)
+/* The one that the push is about. */
+static void put_room(struct jw *j, const struct chat_push *p)
 {
-    put_room_of(j, name, room, NULL);
+    put_room_of(j, "room", p, p->room, NULL);
 }
 
 /* Writes the room if it fits; false when it does not. */
-static bool put_listed_room(struct jw *j, const struct chat_room *room, const struct chat_member *own)
+static bool put_listed_room(struct jw *j, const struct chat_push *p, const struct chat_member *own)
 {
     const struct jw before = *j;
     size_t n = j->out->n;
 
-    put_room_of(j, NULL, room, own);
+    put_room_of(j, NULL, p, own->room, own);
     if (j->rc != RC_OK || j->out->n <= ROOMS_MAX)
         return true;
     *j = before;
@@ -90,7 +92,7 @@ void put_rooms(struct jw *j, const char *name, const struct chat_push *p,
     jw_open(j, name, '[');
     if (p->user)
         TAILQ_FOREACH (m, &p->user->rooms, of_user)
-            if (!m->leaving && is_listed(m->room) == wanted && !put_listed_room(j, m->room, p->extensions ? m : NULL))
+            if (!m->leaving && is_listed(m->room) == wanted && !put_listed_room(j, p, m))
                 break;
     jw_close(j, ']');
 }
@@ -164,14 +166,14 @@ static void put_revised(const struct encoder *e, struct jw *j, const struct chat
 static void put_new_room(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     (void)e;
-    put_room(j, "room", p->room);
+    put_room(j, p);
     jw_text(j, "secret", p->share);
 }
 
 static void put_get_secret(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     (void)e;
-    put_room(j, "room", p->room);
+    put_room(j, p);
     jw_text(j, "asked_by", p->asked_by);
 }
 
@@ -226,7 +228,7 @@ static struct window what_fits(const struct chat_push *p, size_t used)
 static void put_room_messages(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     (void)e;
-    put_room(j, "room", p->room);
+    put_room(j, p);
     struct window w = what_fits(p, j->out->n + MESSAGE_OVERHEAD);
     jw_open(j, "messages", '[');
     for (size_t i = w.first; i < w.end; i++)
@@ -260,7 +262,7 @@ static void put_found(const struct encoder *e, struct jw *j, const struct chat_p
 static void put_close_room(const struct encoder *e, struct jw *j, const struct chat_push *p)
 {
     (void)e;
-    put_room(j, "room", p->room);
+    put_room(j, p);
     jw_text(j, "reason", slice_text(p->reason));
 }
 

@@ -192,6 +192,12 @@ static bool is_of_room(enum chat_push_kind kind)
            kind == PUSH_READ || kind == PUSH_TYPING;
 }
 
+static bool has_room_object(enum chat_push_kind kind)
+{
+    return kind == PUSH_HANDSHAKE || kind == PUSH_ONLINE || kind == PUSH_PRESENCE || kind == PUSH_NEW_ROOM ||
+           kind == PUSH_GET_SECRET || kind == PUSH_ROOM_MESSAGES || kind == PUSH_CLOSE_ROOM;
+}
+
 static bool is_member(const struct chat_room *room, const struct chat_user *user)
 {
     const struct chat_member *m;
@@ -264,8 +270,8 @@ static void check_send(const struct sim *s, struct sim_conn *conn, const struct 
 {
     if (is_of_room(p->kind) && !is_member(p->room, conn->user))
         sim_stop(s, "%s hears of %s and is no member", conn->name, p->room->id.s);
-    if (p->kind == PUSH_ROOM_MESSAGES && p->extensions != conn->core->extensions)
-        sim_stop(s, "%s is sent a history for others", conn->name);
+    if (has_room_object(p->kind) && p->extensions != conn->core->extensions)
+        sim_stop(s, "%s is sent what is for others", conn->name);
     if (p->kind == PUSH_ROOM_MESSAGES && p->extensions)
         check_history(s, p);
     else if (p->kind == PUSH_ROOM_MESSAGES)

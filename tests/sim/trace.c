@@ -185,6 +185,8 @@ static void say_new_room(struct sim *s, const struct chat_action *a)
     sim_say(s, " threshold=%u", p->room->threshold);
     say_members(s, p->room);
     sim_say(s, " pending=%u", p->room->pending_n);
+    if (p->extensions && p->room->keep_days)
+        sim_say(s, " keep=%u", p->room->keep_days);
 }
 
 static void say_answer(struct sim *s, const struct chat_push *p)

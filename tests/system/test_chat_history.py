@@ -267,9 +267,13 @@ def test_the_operator_bounds_what_is_kept(new_realm):
     realm = new_realm(chat={"keep_days_max": "30"})
     a = realm.chat(realm.add_user(), extensions=True)
     assert a.error("new_room", room=rid(), threshold=0, users=[a.user.name], keep_days=31) == "limit"
-    a.new_room("plain", 0, [a.user])
-    a.new_room("short", 0, [a.user], keep_days=3)
-    a.send("online")
+    old = realm.chat(a.user)
+    assert a.new_room("plain", 0, [a.user])["room"]["keep_days"] == 30
+    assert a.new_room("short", 0, [a.user], keep_days=3)["room"]["keep_days"] == 3
+    assert "keep_days" not in old.expect("new_room", room="plain")["room"]
+    a.say("short", "hello")
+    assert page(a, "short")["room"]["keep_days"] == 3
+    assert "keep_days" not in old.enter("short")["room"]
     rooms = {r["room"]: r.get("keep_days") for r in realm.chat(a.user, extensions=True).hello["rooms"]}
     assert rooms == {"plain": 30, "short": 3}
 

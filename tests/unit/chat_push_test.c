@@ -469,6 +469,29 @@ static void push__online_with_extensions(void **state)
     conn->extensions = false; /* as it logged in, so does it leave */
 }
 
+/* Every object of a room says for how long it keeps its messages, to who asked for what is additive. */
+static void push__room_object_with_extensions(void **state)
+{
+    static const enum chat_push_kind kinds[] = {PUSH_NEW_ROOM, PUSH_GET_SECRET, PUSH_ROOM_MESSAGES, PUSH_CLOSE_ROOM};
+    struct chat_room *room;
+
+    (void)state;
+    add_room("lounge", "lounge", 0, 1, 1);
+    struct name id = wire_name("lounge");
+    room = room_by_id(bench->chat, &id);
+    for (size_t i = 0; i < ARRAY_LEN(kinds) * 4; i++) {
+        struct chat_push push = push_of(kinds[i / 4]);
+        push.room = room;
+        push.reason = "deleted";
+        push.extensions = i % 2;
+        room->keep_days = i / 2 % 2 ? 30 : 0;
+        AUTO(json_done) json_t *is = written(&push);
+        const json_t *keep = json_object_get(json_object_get(is, "room"), "keep_days");
+        assert_int_equal(json_integer_value(keep), push.extensions ? room->keep_days : 0);
+        assert_int_equal(keep != NULL, push.extensions && room->keep_days);
+    }
+}
+
 static void push__rate_limited(void **state)
 {
     struct chat_push push = push_of(PUSH_ERROR);
@@ -846,6 +869,7 @@ int main(void)
         TEST(push__found),
         TEST(push__of_a_room_that_keeps_for_days),
         TEST(push__online_with_extensions),
+        TEST(push__room_object_with_extensions),
         TEST(push__a_page_of_history),
         TEST(push__a_page_that_is_too_large),
         TEST(push__data),
