@@ -3,8 +3,8 @@
  *
  * What is kept of it is its token's hash and where the connection stood in the log; what was sent behind that is looked
  * up when somebody asks. It belongs to its user, so a token is looked for among his own only, and is good for one
- * login, whatever comes of it. The old connection may be there still, because nobody has noticed that its network is
- * gone: then the new one takes over, and the old one is closed.
+ * login, whatever that tells him; a login that is refused leaves it as it is. The old connection may be there still,
+ * because nobody has noticed that its network is gone: then the new one takes over, and the old one is closed.
  */
 #include <stdlib.h>
 #include <string.h>
