@@ -47,6 +47,8 @@ enum rc chat_restore_room(struct chat *chat, const struct chat_restore_room *roo
         if (m->read > 0)
             TRY(buf_printf(told, "(%llu)", (unsigned long long)m->read));
     }
+    if (room->keep_days > 0)
+        TRY(buf_printf(told, " keep %u", room->keep_days));
     return buf_text(told, "\n");
 }
 
@@ -250,6 +252,29 @@ static UNUSED_OK struct chat_job *cid_job(char uid, uint64_t seq, char who, cons
     struct chat_job *job = message_job(uid, seq, 8);
     id_of(job->who, who);
     assert_ok(buf_text(&job->cid, cid));
+    return job;
+}
+
+/* who's revision of target, as the room's seq; its message gets `box`. */
+static UNUSED_OK struct chat_job *revision_job(char who, char uid, uint64_t seq, uint64_t target, const char *box)
+{
+    struct chat_job *job = job_of(JOB_REVISE, who, uid);
+    struct chat_message_row *revised = chat_row_revised(&job->message, target);
+
+    assert_non_null(revised);
+    assert_ok(buf_text(&revised->box, box));
+    job->message.seq = seq;
+    job->message.time_s = 1780000000 + (int64_t)seq;
+    job->message.epoch = 1;
+    memset(job->message.mid, (int)seq, ID_LEN);
+    job->message.sender = named("alice");
+    return job;
+}
+
+static UNUSED_OK struct chat_job *expire_job(char uid, int64_t expired_s)
+{
+    struct chat_job *job = job_of(JOB_EXPIRE, 0, uid);
+    job->expired_s = expired_s;
     return job;
 }
 

@@ -1,22 +1,6 @@
 /* What the store does to a room's history beside adding to it: revisions, and how much a page costs. */
 #include "tests/unit/chat_store_fixture.h"
 
-/* who's revision of target, as the room's seq; its message gets `box`. */
-static struct chat_job *revision_job(char who, char uid, uint64_t seq, uint64_t target, const char *box)
-{
-    struct chat_job *job = job_of(JOB_REVISE, who, uid);
-    struct chat_message_row *revised = chat_row_revised(&job->message, target);
-
-    assert_non_null(revised);
-    assert_ok(buf_text(&revised->box, box));
-    job->message.seq = seq;
-    job->message.time_s = 1780000000 + (int64_t)seq;
-    job->message.epoch = 1;
-    memset(job->message.mid, (int)seq, ID_LEN);
-    job->message.sender = named("alice");
-    return job;
-}
-
 static struct chat_job *messages_job(char uid, char own, const uint64_t *seqs, size_t n)
 {
     struct chat_job *job = job_of(JOB_LOAD_MESSAGES, own, uid);
@@ -178,13 +162,6 @@ static void messages__come_with_their_newest_revision_to_their_author(void **sta
 /* --- what is older than a room keeps ------------------------------------------------------------------------------ */
 
 #define AT(seq) (1780000000 + (int64_t)(seq)) /* the time of the message with that number */
-
-static struct chat_job *expire_job(char uid, int64_t expired_s)
-{
-    struct chat_job *job = job_of(JOB_EXPIRE, 0, uid);
-    job->expired_s = expired_s;
-    return job;
-}
 
 static void expired__is_not_in_a_page(void **state)
 {

@@ -249,34 +249,6 @@ static void history_id__changes_when_a_backup_of_the_same_run_is_put_back(void *
     assert_memory_not_equal(first, history_id, ID_LEN);
 }
 
-/* Messages of before the third schema are read as they were; they have no cid. */
-static void open__brings_an_older_file_up_to_date(void **state)
-{
-    struct bench *b = *state;
-    struct db db = {0};
-    char path[128];
-
-    people(b);
-    assert_ok(result(b, room_job('R', "lobby", 0, "ab")));
-    assert_ok(result(b, message_job('R', 1, 8)));
-    stop_store(b);
-    path_of(b, "/chat.db", path);
-    assert_ok(db_open(path, &store_schema, DB_WRITE, &db));
-    assert_ok(db_exec(
-        &db,
-        "DROP TABLE history; DROP INDEX message_cid; ALTER TABLE message DROP COLUMN user;"
-        "ALTER TABLE message DROP COLUMN cid; ALTER TABLE member DROP COLUMN read;"
-        "DROP INDEX message_target; ALTER TABLE message DROP COLUMN target; ALTER TABLE room DROP COLUMN keep_days;"
-        "ALTER TABLE room DROP COLUMN floor; PRAGMA user_version = 2"));
-    db_close(&db);
-    open_store(b);
-    struct chat_job *job = done(b, history_job('R', 10, 1000));
-    assert_int_equal(job->rows_n, 1);
-    assert_int_equal(job->rows[0].seq, 1);
-    chat_job_free(job);
-    assert_ok(result(b, cid_job('R', 2, 'a', "m1")));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,7 +262,6 @@ int main(void)
         TEST(history_id__stays_when_a_start_was_cut_off),
         TEST(history_id__changes_when_a_backup_is_put_back),
         TEST(history_id__changes_when_a_backup_of_the_same_run_is_put_back),
-        TEST(open__brings_an_older_file_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
