@@ -564,6 +564,7 @@ class Terminal:
     def __init__(self, state, *words):
         pid, self.fd = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background has it ignored
             os.execv(KERBADM, [KERBADM, "--state", str(state.path), *words])
         self.pid, self.seen = pid, b""
 

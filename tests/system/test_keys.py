@@ -38,6 +38,11 @@ def age(realm, daemon):
         json.dump(keys, f)
 
 
+def purge(realm, daemon):
+    """Not before the daemon has put the end of its audit log under the newest version, which it does once a second."""
+    wait_until(lambda: realm.kerbadm("mkey", "purge", daemon, check=False).returncode == 0, 20, "the purge")
+
+
 def refused(realm, *words, why):
     done = realm.kerbadm(*words, check=False)
     assert done.returncode == 1 and why in done.stderr, done
@@ -75,7 +80,7 @@ def test_a_whole_roll_over_under_running_daemons(new_realm):
         refused(realm, "mkey", "purge", daemon, why="still lie under version 1")
         done = admin(realm, "mkey", "rewrap", daemon)
         assert done["rows"] == before[daemon][1] and done["bad"] == 0
-        realm.kerbadm("mkey", "purge", daemon)
+        purge(realm, daemon)
         assert list(rows(realm, daemon)) == [2]
     assert admin(realm, "check")["problems"] == []
     # all that was sealed before still opens, without a restart and after one
@@ -107,7 +112,7 @@ def test_a_roll_over_takes_along_what_was_edited(new_realm):
     before = rows(realm, "chat")
     done = admin(realm, "mkey", "rewrap", "chat")
     assert done["rows"] == before[1] and done["bad"] == 0
-    realm.kerbadm("mkey", "purge", "chat")
+    purge(realm, "chat")
     a.ask("edit_message", "ack", room="open", seq=1, text="ein")
     realm.restart("chat")
     a = realm.chat(alice, extensions=True)
@@ -186,7 +191,7 @@ def test_a_rewrap_while_people_talk_loses_nothing(new_realm):
     realm.kerbadm("mkey", "rewrap", "chat")
     age(realm, "chat")
     # the daemon puts the end of its audit log under the new version by itself, when it looks at the key file
-    wait_until(lambda: realm.kerbadm("mkey", "purge", "chat", check=False).returncode == 0, 20, "the purge")
+    purge(realm, "chat")
     assert list(rows(realm, "chat")) == [4]
     assert [m["text"] for m in b.enter("open")["messages"]] == texts
 
