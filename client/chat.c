@@ -61,8 +61,8 @@ static enum rc connect_now(struct kerb_chat *c)
 /* A failure that time may heal only makes the pause longer. */
 static void seek(struct kerb_chat *c)
 {
+    c->tried_ms = clock_monotonic_ms();
     enum rc rc = conn_reload(c);
-
     if (rc == RC_OK)
         rc = connect_now(c);
     if (rc == RC_OK)
@@ -71,6 +71,15 @@ static void seek(struct kerb_chat *c)
     if (status != KERB_UNREACHABLE && status != KERB_SERVER_ERROR && status != KERB_BUSY)
         conn_over(c, status, kerb_error(c->k));
     conn_back_off(c);
+}
+
+/* A person may type faster than a try should follow on another. */
+void chat_seek(struct kerb_chat *c)
+{
+    int64_t soon_ms = c->tried_ms + BACKOFF_FIRST_MS;
+
+    if (!c->ws && soon_ms < c->retry_ms)
+        c->retry_ms = soon_ms;
 }
 
 static bool wait_lost(struct kerb_chat *c, int other_fd, int timeout_ms)

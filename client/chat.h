@@ -17,6 +17,15 @@ struct chat_saving;
 /* Sends a request; takes a copy. Tells. */
 MUST enum rc chat_send(struct kerb_chat *c, const json_t *request, uint64_t *ret_id);
 
+/* Gives a new_message its name, `cid`. Errors: CRYPTO, NO_MEMORY. */
+MUST enum rc chat_name_message(json_t *request);
+
+/* The number of the request that a message of the server answers; 0: none. */
+uint64_t chat_id_of(const json_t *message);
+
+/* Somebody is waiting: a lost connection is sought now, and not when the pause is over. */
+void chat_seek(struct kerb_chat *c);
+
 /* Sends it and waits for the reply. Tells. */
 MUST enum rc chat_call(struct kerb_chat *c, const json_t *request, json_t **ret);
 

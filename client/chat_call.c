@@ -32,7 +32,7 @@ enum rc chat_send(struct kerb_chat *c, const json_t *request, uint64_t *ret_id)
 }
 
 /* A name for a message: ids of one sender grow with the time, which keeps the server's index of them compact. */
-static enum rc make_cid(json_t *request)
+enum rc chat_name_message(json_t *request)
 {
     AUTO(buf_done) struct buf bytes = {0}, text = {0};
     uint8_t id[ID_LEN];
@@ -129,7 +129,7 @@ enum rc chat_call(struct kerb_chat *c, const json_t *request, json_t **ret)
     if (!named)
         return RC_NO_MEMORY;
     if (is_message(named) && !json_object_get(named, "cid"))
-        TRY(make_cid(named));
+        TRY(chat_name_message(named));
     TRY(call_until(c, named, clock_monotonic_ms() + (int64_t)c->k->timeout_s * 1000));
     *ret = c->reply;
     c->reply = NULL;

@@ -120,6 +120,12 @@ static json_t *go_request(struct ui *ui, const json_t *room, const struct name *
     return share ? json_pack("{s:s, s:s, s:s}", "type", "go_room", "room", id->s, "secret", share) : NULL;
 }
 
+static void enter_open(struct ui *ui, const json_t *reply, const struct name *id)
+{
+    outbox_open(ui->outbox, name_slice(id));
+    ui_enter(ui, reply);
+}
+
 void ui_open(struct ui *ui, char **words, int n)
 {
     AUTO(json_done) json_t *request = NULL, *reply = NULL;
@@ -136,7 +142,7 @@ void ui_open(struct ui *ui, char **words, int n)
     if (!reply)
         ui->waiting.n = 0;
     else if (json_is_array(json_object_get(reply, "messages")))
-        ui_enter(ui, reply);
+        enter_open(ui, reply, &id);
     else
         tell_progress(ui, reply);
 }
@@ -328,6 +334,7 @@ void ui_take_line(struct ui *ui, struct buf *line)
 
     if (!text || line->n == 0)
         return;
+    chat_seek(ui->chat);
     if (!utf8_valid(buf_slice(line)) || strlen(text) != line->n)
         ui_say(ui, BAD, "this is not UTF-8 text");
     else if (text[0] == '/' && text[1] != '/')

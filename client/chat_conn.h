@@ -43,6 +43,7 @@ struct kerb_chat {
     enum kerb_status over; /* ... because */
     char why[512];         /* ... in words */
     int64_t retry_ms;      /* monotonic */
+    int64_t tried_ms;      /* when it was sought last */
     int64_t return_ms;     /* after how long the server that ends wants us back; 0: it has not said */
     unsigned backoff_ms;
     uint64_t last_id;

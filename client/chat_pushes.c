@@ -65,6 +65,7 @@ static void on_room_messages(struct ui *ui, const json_t *j)
     struct slice id = talk_text(room, "room");
 
     ui_know(ui, room);
+    outbox_open(ui->outbox, id);
     if (slice_eq(id, name_slice(&ui->waiting)) || slice_eq(id, name_slice(&ui->room)) || !ui->room.n)
         ui_enter(ui, j);
     else
@@ -119,9 +120,16 @@ void ui_on_message(void *ctx, const char *type, const char *json)
 
     if (json_parse_object(slice_text(json), JSON_DEPTH_CHAT, &j) != RC_OK)
         return;
+    if (outbox_takes(ui->outbox, j, chat_id_of(j), clock_monotonic_ms()))
+        return;
     for (size_t i = 0; i < ARRAY_LEN(pushes); i++)
         if (strcmp(pushes[i].type, type) == 0)
             pushes[i].take(ui, j);
+}
+
+static bool is_in_sealed(const struct ui *ui)
+{
+    return ui->room.n && talk_int(ui_room_of(ui, &ui->room), "threshold") > 0;
 }
 
 void ui_on_event(void *ctx, enum kerb_chat_event event, const char *text)
@@ -131,12 +139,13 @@ void ui_on_event(void *ctx, enum kerb_chat_event event, const char *text)
 
     switch (event) {
     case KERB_CHAT_LOST:
-        ui->is_lost = true;
         ui_say(ui, BAD, "%s; trying again", show(slice_text(text), &shown));
+        outbox_lost(ui->outbox);
         break;
     case KERB_CHAT_BACK:
-        ui->is_lost = false;
-        ui_say(ui, NOTE, "the connection is back; to a sealed room your share must be presented again (/open)");
+        ui_say(ui, NOTE, "the connection is back%s",
+               is_in_sealed(ui) ? "; to a sealed room your share must be presented again (/open)" : "");
+        outbox_back(ui->outbox);
         break;
     case KERB_CHAT_KEPT:
         ui_say(ui, NOTE, "your share of %s is kept in your vault, for your other devices, too",

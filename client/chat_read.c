@@ -126,12 +126,12 @@ void conn_read(void *ctx, struct slice message, bool is_binary)
 
 /* --- the inbox --- */
 
-static uint64_t id_of(const json_t *j)
+uint64_t chat_id_of(const json_t *message)
 {
     struct slice text;
     uint64_t id = 0;
 
-    if (json_get_text(j, "id", &text) != RC_OK || text.n < 2 || text.p[0] != 'k' ||
+    if (json_get_text(message, "id", &text) != RC_OK || text.n < 2 || text.p[0] != 'k' ||
         parse_u64(slice_of(text.p + 1, text.n - 1), UINT64_MAX, &id) != RC_OK)
         return 0;
     return id;
@@ -176,7 +176,7 @@ enum rc conn_feed(struct kerb_chat *c)
 static void deliver(struct kerb_chat *c, json_t *j)
 {
     const char *type = json_string_value(json_object_get(j, "type"));
-    uint64_t id = id_of(j);
+    uint64_t id = chat_id_of(j);
 
     if (strcmp(type, "restart") == 0) {
         c->return_ms = retry_after(j);

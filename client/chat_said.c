@@ -118,30 +118,6 @@ void ui_tell_floor(struct ui *ui, const json_t *j)
         ui_say(ui, NOTE, "messages up to #%lld are no longer kept", (long long)floor);
 }
 
-/* --- saying --- */
-
-/* What nobody has acknowledged is shown once more: it is nowhere else, and the person may want to say it again. */
-void ui_send(struct ui *ui, struct slice text)
-{
-    AUTO(json_done) json_t *reply = NULL;
-    AUTO(buf_done) struct buf shown = {0};
-
-    if (!ui->room.n) {
-        ui_say(ui, BAD, "you are in no room yet: /open ROOM, or /rooms to see yours");
-        return;
-    }
-    if (text.n > MESSAGE_TEXT_MAX) {
-        ui_say(ui, BAD, "the text is longer than %d bytes", MESSAGE_TEXT_MAX);
-        return;
-    }
-    if (ui->is_lost)
-        ui_say(ui, NOTE, "waits for the connection: %s", show(text, &shown));
-    reply = ui_ask(ui, json_pack("{s:s, s:s, s:s%}", "type", "new_message", "room", ui->room.s, "message",
-                                 (const char *)text.p, text.n));
-    if (!reply)
-        ui_say(ui, BAD, "not acknowledged: %s", show(text, &shown));
-}
-
 /* --- asking --- */
 
 /* "#7 and the rest": the number, and the rest in *text; 0: there is none. */

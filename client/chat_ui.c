@@ -5,7 +5,9 @@
 
 #include "client/chat_ui.h"
 
-#define WAIT_MS 60000
+#define WAIT_MS          60000
+#define SETTLE_MS        3000
+#define SETTLE_SCRIPT_MS 30000
 
 static volatile sig_atomic_t was_resized, was_interrupted;
 
@@ -17,6 +19,36 @@ static void on_signal(int number)
         was_interrupted = 1;
 }
 
+/* A line can be taken; a script is not read while there is no place for what it says. */
+static bool may_read(const struct ui *ui)
+{
+    return line_is_terminal(ui->line) || !outbox_is_full(ui->outbox);
+}
+
+/* Sends what is due and waits; fd: another descriptor, -1: none. False after a sentence: it is over. */
+static bool step(struct ui *ui, int fd, int max_ms, bool *ret_input)
+{
+    int due_ms = outbox_poll(ui->outbox, clock_monotonic_ms());
+
+    if (kerb_chat_wait(ui->chat, fd, due_ms < max_ms ? due_ms : max_ms, ret_input) == KERB_OK)
+        return true;
+    ui_say(ui, BAD, "%s", kerb_error(ui->cmd->k));
+    ui->is_broken = ui->is_over = true;
+    return false;
+}
+
+/* Waits until what was said is answered, but for what a closed room holds back; a person waits for a moment only. */
+static void settle(struct ui *ui)
+{
+    int64_t max_ms = line_is_terminal(ui->line) ? SETTLE_MS : SETTLE_SCRIPT_MS;
+    int64_t end_ms = clock_monotonic_ms() + max_ms;
+    bool input;
+
+    for (int64_t left = max_ms; left > 0 && !was_interrupted && !ui->is_broken && outbox_is_busy(ui->outbox);
+         left = end_ms - clock_monotonic_ms())
+        (void)step(ui, -1, (int)left, &input);
+}
+
 static void look_at_input(struct ui *ui)
 {
     AUTO(buf_done) struct buf line = {0};
@@ -25,6 +57,8 @@ static void look_at_input(struct ui *ui)
     case LINE_PART:
         break;
     case LINE_WHOLE:
+        if (!line_is_terminal(ui->line) && line.n && line.p[0] == '/')
+            settle(ui); /* a script's /edit is about what it has said before, and its /leave comes after it */
         ui_take_line(ui, &line);
         break;
     case LINE_END:
@@ -33,15 +67,12 @@ static void look_at_input(struct ui *ui)
     }
 }
 
-static int loop(struct ui *ui)
+static void loop(struct ui *ui)
 {
     while (!ui->is_over && !was_interrupted) {
-        bool input = false, more = line_has_more(ui->line);
-        enum kerb_status status = kerb_chat_wait(ui->chat, STDIN_FILENO, more ? 0 : WAIT_MS, &input);
-        if (status != KERB_OK) {
-            ui_say(ui, BAD, "%s", kerb_error(ui->cmd->k));
-            return EXIT_FAILURE;
-        }
+        bool input = false, reads = may_read(ui), more = reads && line_has_more(ui->line);
+        if (!step(ui, reads ? STDIN_FILENO : -1, more ? 0 : WAIT_MS, &input))
+            return;
         if (was_resized) {
             was_resized = 0;
             line_resized(ui->line);
@@ -49,7 +80,15 @@ static int loop(struct ui *ui)
         if (input || more)
             look_at_input(ui);
     }
-    return EXIT_SUCCESS;
+}
+
+/* Nothing that was said is lost without a word; a script learns of it by the status. */
+static int finish(struct ui *ui)
+{
+    chat_seek(ui->chat);
+    settle(ui);
+    bool has_unsent = ui_tell_unsent(ui), has_refused = ui->has_refused && !line_is_terminal(ui->line);
+    return ui->is_broken || has_unsent || has_refused ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static void catch_signals(void)
@@ -87,7 +126,8 @@ static int run(struct ui *ui, const char *room)
         ui_open(ui, words, 2);
     else
         ui_rooms(ui, words, 1);
-    status = loop(ui);
+    loop(ui);
+    status = finish(ui);
     kerb_chat_close(ui->chat);
     return status;
 }
@@ -99,7 +139,9 @@ int chat_ui(struct cmd *c, struct line *line, const char *room)
 
     ui.has_colours = line_is_terminal(line) && !(no_color && no_color[0]);
     catch_signals();
-    int status = ui.rooms && ui.online ? run(&ui, room) : cmd_fail(EXIT_FAILURE, "out of memory");
+    bool has_all = ui.rooms && ui.online && ui_open_outbox(&ui) == RC_OK;
+    int status = has_all ? run(&ui, room) : cmd_fail(EXIT_FAILURE, "out of memory");
+    outbox_free(ui.outbox);
     json_decref(ui.rooms);
     json_decref(ui.online);
     buf_done(&ui.present);

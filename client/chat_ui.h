@@ -7,6 +7,7 @@
 #ifndef KERB_CLIENT_CHAT_UI_H
 #define KERB_CLIENT_CHAT_UI_H
 
+#include "client/chat_outbox.h"
 #include "client/cmd_chat.h"
 
 enum style {
@@ -28,7 +29,9 @@ struct ui {
     struct kerb_chat *chat;
     struct line *line;
     bool has_colours, is_over;
-    bool is_lost;   /* the connection is, and is sought again */
+    bool is_broken;   /* the connection is over for good */
+    bool has_refused; /* a text was not taken, and is shown again */
+    struct chat_outbox *outbox;
     json_t *rooms;  /* id -> room object */
     json_t *online; /* names; NULL: only their number is told */
     int64_t online_n;
@@ -62,10 +65,15 @@ void ui_show_message(struct ui *ui, const json_t *m);     /* or an edit, or a de
 void ui_show_list(struct ui *ui, const json_t *messages); /* what of a history was not shown yet */
 size_t ui_count_messages(const json_t *messages);         /* without edits, deletions and what was deleted */
 void ui_tell_floor(struct ui *ui, const json_t *j);       /* what of a history is no longer kept */
-void ui_send(struct ui *ui, struct slice text);
 void ui_edit(struct ui *ui, char **words, int n);
 void ui_delete(struct ui *ui, char **words, int n);
 void ui_search(struct ui *ui, char **words, int n);
+
+/* --- chat_say.c --- */
+
+MUST enum rc ui_open_outbox(struct ui *ui); /* errors: NO_MEMORY */
+void ui_send(struct ui *ui, struct slice text);
+bool ui_tell_unsent(struct ui *ui); /* takes it out of the outbox; false: there was nothing */
 
 /* --- chat_people.c --- */
 

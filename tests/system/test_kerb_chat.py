@@ -162,9 +162,6 @@ def test_history_comes_back_after_a_restart(own_realm, tmp_path):
     for t in (a, b):
         t.expect("trying again")
         t.expect("the connection is back", timeout=40)
-    say(a, "too early")
-    a.expect("the room is closed")
-    a.expect("not acknowledged: too early")
     say(b, "/open board")
     a.expect(f"{bob.user.name} asks for your share")
     say(a, "/approve board")
@@ -201,24 +198,140 @@ def test_what_was_said_while_the_connection_was_away_is_shown(own_realm, tmp_pat
     assert status == 0 and "meanwhile" not in rest
 
 
-def test_what_is_typed_without_a_connection_is_shown_until_it_is_sent(own_realm, tmp_path):
+def in_open_room(people):
+    """Two who talk in a room without a secret."""
+    alice, bob = people.add(2)
+    a, b = people.chat(alice), people.chat(bob)
+    make_room(a, bob.user.name, threshold=0, name="lounge")
+    b.expect("you are in the room lounge")
+    for t in (a, b):
+        say(t, "/open lounge")
+        t.expect("lounge is open: 0 messages")
+    return alice, bob, a, b
+
+
+def texts(kerb, name):
+    return [m["text"] for m in json.loads(kerb.run("history", name, "--json").stdout)]
+
+
+def test_what_is_typed_without_a_connection_is_sent_once_and_in_order(own_realm, tmp_path):
+    alice, bob, a, b = in_open_room(People(own_realm, tmp_path))
+    said = [f"line {i}." for i in range(40)]
+    for text in said[:10]:
+        say(a, text)
+    own_realm.kill("chat")  # some of it is under way
+    a.expect("trying again")
+    for text in said[10:30]:
+        say(a, text)
+    a.expect("waits for the connection: line 29.")
+    a.type("half a li")
+    a.expect("half a li", timeout=2)  # the terminal goes on
+    own_realm.start("chat")
+    a.type("ne\r")
+    a.expect("the connection is back", timeout=40)
+    for text in said[30:]:
+        say(a, text)
+    said.insert(30, "half a line")
+    seen = b.expect(said[-1], timeout=40) + said[-1]
+    assert re.findall(r"half a line|line \d+\.", seen) == said
+    say(b, "all of it?")
+    a.expect("all of it?")
+    assert texts(bob, "lounge") == said + ["all of it?"]
+    for t in (a, b):
+        quits(t)
+
+
+def test_what_is_typed_seeks_the_connection_at_once(own_realm, tmp_path):
     people = People(own_realm, tmp_path)
     alice, = people.add(1)
     a = people.chat(alice)
     make_room(a, threshold=0, name="lounge")
-    a.expect("you are in the room lounge (open to its members) ")
+    a.expect("you are in the room lounge")
     say(a, "/open lounge")
     a.expect("lounge is open: 0 messages")
     own_realm.kill("chat")
     a.expect("trying again")
-    say(a, "typed meanwhile")
-    a.expect("waits for the connection: typed meanwhile")
+    time.sleep(16)  # the pauses have grown: 0.5, 1, 2, 4, 8 s, or half of it
     own_realm.start("chat")
-    a.expect("the connection is back", timeout=40)
-    a.expect("typed meanwhile")
-    say(a, "and then")
-    assert "waits" not in a.expect("#2")
+    say(a, "now")
+    a.expect("the connection is back", timeout=3)
+    a.expect(f"{alice.user.name}:\x1b[0m now", timeout=3)
     quits(a)
+
+
+def test_what_is_typed_for_a_closed_room_is_sent_when_it_is_open(own_realm, tmp_path):
+    people = People(own_realm, tmp_path)
+    alice, bob = people.add(2)
+    a, b = people.chat(alice), people.chat(bob)
+    make_room(a, bob.user.name, name="board")
+    b.expect("your share of board is kept")
+    say(a, "/open board")
+    b.expect("asks for your share")
+    say(b, "/approve board")
+    for t in (a, b):
+        t.expect("board is open: 0 messages")
+    said = [f"line {i}." for i in range(30)]
+    for text in said[:10]:
+        say(a, text)
+    own_realm.restart("chat")
+    for text in said[10:20]:
+        say(a, text)
+    a.expect("to a sealed room your share must be presented again", timeout=40)
+    a.expect("the room is closed (/open asks for the shares); waits until it is open: line 19.")
+    for text in said[20:]:
+        say(a, text)
+    seen = b.expect("the connection is back", timeout=40)
+    say(b, "/open board")
+    a.expect("asks for your share")
+    say(a, "/approve board")
+    seen += b.expect(said[-1]) + said[-1]
+    assert re.findall(r"line \d+\.", seen) == said
+    say(b, "all of it?")
+    a.expect("all of it?")
+    assert texts(bob, "board") == said + ["all of it?"]
+    for t in (a, b):
+        quits(t)
+
+
+def test_what_was_not_sent_is_told_at_the_end(own_realm, tmp_path):
+    alice, bob, a, b = in_open_room(People(own_realm, tmp_path))
+    own_realm.kill("chat")
+    a.expect("trying again")
+    for i in range(200):
+        say(a, f"line {i}.")
+        a.expect(f"waits for the connection: line {i}.")
+    say(a, "one more")
+    a.expect("not sent, too many messages wait: one more")
+    say(a, "/quit")
+    status, rest = a.end()
+    assert status == 1 and "not acknowledged in lounge: line 0." in rest
+    assert "not acknowledged in lounge: line 199." in rest and "one more" not in rest
+
+
+def test_a_script_waits_for_the_connection(own_realm, tmp_path):
+    people = People(own_realm, tmp_path)
+    alice, bob = people.add(2)
+    open_room(people, alice, bob, name="lounge")
+    p = subprocess.Popen([alice.bin, "chat", "lounge"], env=alice.env, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True)
+    while "lounge is open" not in p.stdout.readline():
+        pass
+    own_realm.kill("chat")
+    said = [f"line {i}." for i in range(300)]  # more than are kept
+    p.stdin.write("\n".join(said[:150]) + "\n")
+    p.stdin.flush()
+    own_realm.start("chat")
+    out, _ = p.communicate("\n".join(said[150:]) + "\n/edit line 299!\n", timeout=90)
+    assert p.returncode == 0, out
+    messages = [m for m in json.loads(bob.run("history", "lounge", "--json").stdout) if "edits" not in m]
+    assert [m["text"] for m in messages][-90:] == said[210:299] + ["line 299!"]
+    assert messages[-1]["seq"] == len(said)
+
+
+def test_a_script_fails_when_a_text_was_not_taken(people):
+    alice, = people.add(1)
+    r = alice.run("chat", stdin="said to nobody\n", status=1)
+    assert "not sent, for it is in no room: said to nobody" in r.stdout
 
 
 def test_for_how_long_messages_are_kept_is_shown(many_files, tmp_path):
