@@ -238,11 +238,11 @@ static void print_history(const json_t *messages)
         if (talk_int(m, "edits") || talk_int(m, "deletes")) /* the messages stand there as they are now */
             continue;
         time_format_classic(talk_int(m, "time"), time);
+        (void)printf("%s #%lld %s", time, (long long)talk_int(m, "seq"), show(talk_text(m, "from"), &from));
         if (talk_int(m, "deleted"))
-            (void)printf("%s %s (deleted)\n", time, show(talk_text(m, "from"), &from));
+            (void)puts(" (deleted)");
         else
-            (void)printf("%s %s: %s%s\n", time, show(talk_text(m, "from"), &from), show(talk_text(m, "text"), &text),
-                         talk_int(m, "edited") ? " (edited)" : "");
+            (void)printf(": %s%s\n", show(talk_text(m, "text"), &text), talk_int(m, "edited") ? " (edited)" : "");
     }
 }
 

@@ -104,6 +104,7 @@ static void print_usage(FILE *f)
         print_command(f, &commands[i]);
     print_help_line(f, fprintf(f, "  trace COMMAND ..."),
                     "any of them, and show what goes over the wire, without secrets");
+    print_help_line(f, fprintf(f, "  help [COMMAND]"), "print this, or the help of a command, as --help does");
     (void)fputs("\noptions of every command:\n", f);
     print_options(f, EVERYWHERE);
     (void)fputs("\n'kerb COMMAND --help' tells its own options.\n", f);
@@ -196,8 +197,9 @@ static int run(struct cmd *c, const struct command *command)
 
 static int choose(struct cmd *c, char **words, int n)
 {
-    if (n > 0 && strcmp(words[0], "trace") == 0) {
-        c->traces = true;
+    bool is_help = n > 0 && strcmp(words[0], "help") == 0;
+    if (is_help || (n > 0 && strcmp(words[0], "trace") == 0)) {
+        c->traces = !is_help;
         words++;
         n--;
     }
@@ -206,7 +208,7 @@ static int choose(struct cmd *c, char **words, int n)
         (void)puts("kerb " KERB_VERSION);
         return EXIT_SUCCESS;
     }
-    if (c->opt[OPT_HELP]) {
+    if (c->opt[OPT_HELP] || (is_help && (command || n == 0))) {
         command ? print_command_help(command) : print_usage(stdout);
         return EXIT_SUCCESS;
     }

@@ -169,7 +169,7 @@ def test_history_comes_back_after_a_restart(own_realm, tmp_path):
     say(b, "/history")
     b.expect("before the restart")
     r = bob.run("history", "board")
-    assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d {alice.user.name}: before the restart\n", r.stdout)
+    assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d #1 {alice.user.name}: before the restart\n", r.stdout)
 
 
 def test_what_was_said_while_the_connection_was_away_is_shown(own_realm, tmp_path):
@@ -482,8 +482,8 @@ def test_scripts_send_list_and_read(people):
     ack = json.loads(bob.run("send", plain, "three", "--json").stdout)
     assert ack["type"] == "ack" and ack["seq"] == 3
     lines = bob.run("history", plain).stdout.splitlines()
-    assert [x.split(" ", 2)[2] for x in lines] == [f"{alice.user.name}: one", f"{alice.user.name}: two\\nlines",
-                                                   f"{bob.user.name}: three"]
+    assert [x.split(" ", 2)[2] for x in lines] == [f"#1 {alice.user.name}: one", f"#2 {alice.user.name}: two\\nlines",
+                                                   f"#3 {bob.user.name}: three"]
     messages = json.loads(bob.run("history", plain, "--json").stdout)
     assert [m["text"] for m in messages] == ["one", "two\nlines", "three"]
     rooms = json.loads(alice.run("rooms", "--json").stdout)

@@ -53,9 +53,9 @@ def test_what_was_said_is_edited_taken_back_and_found(people):  # noqa: F811
         quits(t)
     r = bob.run("history", name)
     lines = [line.split(" ", 2)[2] for line in r.stdout.splitlines()]
-    assert lines == [f"{alice.user.name}: the full  moon (edited)", f"{bob.user.name} (deleted)"]
+    assert lines == [f"#1 {alice.user.name}: the full  moon (edited)", f"#2 {bob.user.name} (deleted)"]
     r = bob.run("search", name, "moon")
-    assert r.stdout.endswith(f" {alice.user.name}: the full  moon (edited)\n") and r.stderr == ""
+    assert r.stdout.endswith(f" #1 {alice.user.name}: the full  moon (edited)\n") and r.stderr == ""
     reply = json.loads(bob.run("search", name, "moon", "--json").stdout)
     assert reply["complete"] is True and [m["seq"] for m in reply["messages"]] == [1]
     assert bob.run("search", name, "nothing").stdout == ""
