@@ -17,67 +17,10 @@ json_t *ui_ask(struct ui *ui, json_t *request)
     return reply;
 }
 
-void ui_refresh(struct ui *ui)
-{
-    AUTO(json_done) json_t *reply = ui_ask(ui, json_pack("{s:s, s:b}", "type", "subscribe", "presence", true));
-
-    if (reply)
-        ui_take_presence(ui, reply);
-}
-
-/* A room that the person named, or the one he is in. NULL after a sentence. */
-static const json_t *which(struct ui *ui, char **words, int n)
-{
-    AUTO(buf_done) struct buf shown = {0};
-    const char *word = n > 1 ? words[1] : ui->room.s;
-
-    if (!word[0]) {
-        ui_say(ui, BAD, "which room? /rooms lists yours");
-        return NULL;
-    }
-    const json_t *room = ui_find_room(ui, word);
-    if (!room) {
-        ui_refresh(ui);
-        room = ui_find_room(ui, word);
-    }
-    if (!room)
-        ui_say(ui, BAD, "you are in no room %s; /rooms lists yours", show(slice_text(word), &shown));
-    return room;
-}
-
-static enum rc read_here(const struct ui *ui, const json_t *room, struct buf *ret)
-{
-    if (!ui->online)
-        return RC_OK;
-    TRY(buf_text(ret, "; online: "));
-    return talk_names(json_object_get(room, "users"), ui->online, ret);
-}
-
-static void tell_room(struct ui *ui, const char *id, const json_t *room)
-{
-    AUTO(buf_done) struct buf name = {0}, state = {0}, here = {0};
-
-    if (talk_state(room, &state) == RC_OK && buf_cstr(&state) && read_here(ui, room, &here) == RC_OK && buf_cstr(&here))
-        ui_say(ui, NOTE, "%s: %s%s", show(slice_text(id), &name), (char *)state.p, (char *)here.p);
-}
-
-void ui_rooms(struct ui *ui, char **words, int n)
-{
-    const char *id;
-    json_t *room;
-
-    (void)words, (void)n;
-    ui_refresh(ui);
-    json_object_foreach (ui->rooms, id, room)
-        tell_room(ui, id, room);
-    if (json_object_size(ui->rooms) == 0)
-        ui_say(ui, NOTE, "you are in no room; /new makes one");
-}
-
 static void do_who(struct ui *ui, char **words, int n)
 {
     AUTO(buf_done) struct buf names = {0}, shown = {0};
-    const json_t *room = ui->room.n || n > 1 ? which(ui, words, n) : NULL;
+    const json_t *room = ui->room.n || n > 1 ? ui_which(ui, words, n) : NULL;
 
     if (n > 1 && !room)
         return;
@@ -129,7 +72,7 @@ static void enter_open(struct ui *ui, const json_t *reply, const struct name *id
 void ui_open(struct ui *ui, char **words, int n)
 {
     AUTO(json_done) json_t *request = NULL, *reply = NULL;
-    const json_t *room = which(ui, words, n);
+    const json_t *room = ui_which(ui, words, n);
     struct name id;
 
     if (!room || name_parse(talk_text(room, "room"), &id) != RC_OK)
@@ -155,7 +98,7 @@ static void do_approve(struct ui *ui, char **words, int n)
     char *last[2] = {words[0], ui->last_ask.s};
     struct name id;
 
-    const json_t *room = n > 1 ? which(ui, words, n) : which(ui, last, ui->last_ask.n ? 2 : 1);
+    const json_t *room = n > 1 ? ui_which(ui, words, n) : ui_which(ui, last, ui->last_ask.n ? 2 : 1);
     if (!room || name_parse(talk_text(room, "room"), &id) != RC_OK)
         return;
     share = get_share(ui, &id);
@@ -182,60 +125,9 @@ static void do_refuse(struct ui *ui, char **words, int n)
     ui->last_ask.s[0] = 0;
 }
 
-static void do_new(struct ui *ui, char **words, int n)
-{
-    AUTO(json_done) json_t *users = json_array(), *reply = NULL;
-    uint64_t threshold;
-
-    if (n < 3 || parse_u64(slice_text(words[2]), 255, &threshold) != RC_OK || !users) {
-        ui_say(ui, BAD,
-               "/new ROOM THRESHOLD USER...: 0 makes a room without a secret, 2 one that opens with two shares");
-        return;
-    }
-    for (int i = 3; i < n; i++)
-        if (json_array_append_new(users, json_string(words[i])) != 0)
-            ui_say(ui, BAD, "the name of a user is not UTF-8");
-    reply = ui_ask(ui, json_pack("{s:s, s:s, s:I, s:O}", "type", "new_room", "room", words[1], "threshold",
-                                 (json_int_t)threshold, "users", users));
-    if (!reply)
-        return;
-    if (json_object_get(reply, "room") && json_is_object(json_object_get(reply, "room")))
-        ui_on_new_room(ui, reply);
-    ui_refresh(ui);
-}
-
-static void do_leave(struct ui *ui, char **words, int n)
-{
-    AUTO(json_done) json_t *reply = NULL;
-    AUTO(buf_done) struct buf shown = {0};
-    struct name id;
-
-    if (n < 2) {
-        ui_say(ui, BAD, "/leave ROOM: name the room");
-        return;
-    }
-    const json_t *room = which(ui, words, n);
-    if (!room || name_parse(talk_text(room, "room"), &id) != RC_OK)
-        return;
-    size_t members = json_array_size(json_object_get(room, "users"));
-    bool ends = (size_t)talk_int(room, "threshold") >= members || members == 1;
-    if (ends && (n < 3 || strcmp(words[2], "delete") != 0)) {
-        ui_say(ui, ASK, "without you it could never be opened, so it would be deleted for everybody: /leave %s delete",
-               ui_show_word(name_slice(&id), &shown));
-        return;
-    }
-    reply = ui_ask(ui, json_pack("{s:s, s:s}", "type", "delete_chat", "room", id.s));
-    if (!reply)
-        return;
-    if (kerb_chat_forget_share(ui->chat, id.s) != KERB_OK)
-        ui_say(ui, BAD, "%s", kerb_error(ui->cmd->k));
-    ui_say(ui, NOTE, "%s %s", ends ? "deleted" : "left", show(name_slice(&id), &shown));
-    ui_refresh(ui);
-}
-
 static void do_history(struct ui *ui, char **words, int n)
 {
-    const json_t *room = which(ui, words, n);
+    const json_t *room = ui_which(ui, words, n);
 
     if (!room)
         return;
@@ -265,12 +157,12 @@ static const struct {
     {"/open",    "[ROOM]",                 "go to a room; a closed one: present your share, ask the others", false, ui_open   },
     {"/approve", "[ROOM]",                 "give your share to open the room",                               false, do_approve},
     {"/refuse",  "[ROOM]",                 "do not give it",                                                 false, do_refuse },
-    {"/new",     "ROOM THRESHOLD USER...", "make a room (names with blanks in double quotes)",               false, do_new    },
+    {"/new",     "ROOM N[,DAYSd] USER...", "make a room that N shares open; 0: without a secret",            false, ui_new    },
     {"/history", "[ROOM]",                 "show the messages again",                                        false, do_history},
     {"/search",  "WORD...",                "look for messages with all of these words",                      true,  ui_search },
     {"/edit",    "[#N] TEXT",              "give your last message, or that one, another text",              true,  ui_edit   },
     {"/delete",  "[#N]",                   "take it back",                                                   true,  ui_delete },
-    {"/leave",   "ROOM",                   "leave a room for good",                                          false, do_leave  },
+    {"/leave",   "ROOM",                   "leave a room for good",                                          false, ui_leave  },
     {"/help",    "",                       "this",                                                           false, do_help   },
     {"/quit",    "",                       "end (also Ctrl-D)",                                              false, do_quit   },
 };
@@ -281,6 +173,7 @@ static void do_help(struct ui *ui, char **words, int n)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         ui_say(ui, NOTE, "%-8s %-22s %s", commands[i].word, commands[i].arg, commands[i].help);
     ui_say(ui, NOTE, "%-31s %s", "//TEXT", "send a text that begins with a slash");
+    ui_say(ui, NOTE, "Names with blanks stand in double quotes.");
 }
 
 /* Splits in place at blanks, but for those in double quotes. */

@@ -1,4 +1,5 @@
-/* kerb chat: what the person says. A text that does not get to the chat is shown once more, since it is nowhere else. */
+/* kerb chat: what the person says. A text that does not get to the chat is shown once more, since it is nowhere else.
+ */
 #include "client/chat_ui.h"
 
 /* --- what the outbox tells --- */

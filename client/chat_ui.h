@@ -91,8 +91,14 @@ void ui_on_new_room(struct ui *ui, const json_t *j);
 
 void ui_take_line(struct ui *ui, struct buf *line);
 json_t *ui_ask(struct ui *ui, json_t *request); /* takes the request; NULL after a sentence */
-void ui_refresh(struct ui *ui);
 void ui_open(struct ui *ui, char **words, int n);
+
+/* --- chat_rooms.c --- */
+
+void ui_refresh(struct ui *ui);                             /* asks which rooms there are */
+const json_t *ui_which(struct ui *ui, char **words, int n); /* that was named, or one is in; NULL after a sentence */
 void ui_rooms(struct ui *ui, char **words, int n);
+void ui_new(struct ui *ui, char **words, int n);
+void ui_leave(struct ui *ui, char **words, int n);
 
 #endif

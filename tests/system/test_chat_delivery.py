@@ -377,7 +377,9 @@ def test_kerb_send_outlives_a_killed_chat(many_files, tmp_path):
         realm.daemons.pop("chat")
         t.expect("trying again")
         type_line(t, "typed while it was away")
+        t.expect("waits for the connection: typed while it was away")
         realm.start("chat")
+        t.expect("the connection is back", timeout=40)
         t.expect("typed while it was away", timeout=40)
         type_line(t, "/quit")
         assert t.end()[0] == 0

@@ -327,6 +327,9 @@ def test_help_names_every_command(kerb):
         assert re.search(rf"^  {word}\b", text, re.M)
         if word != "trace":
             assert f"usage: kerb [OPTION...] [trace] {word}" in kerb.run(word, "--help").stdout
+            assert kerb.run("help", word).stdout == kerb.run(word, "--help").stdout
+    assert kerb.run("help").stdout == text
+    assert "there is no command 'nonsense'" in kerb.run("help", "nonsense", status=2).stderr
 
 
 def test_completion_and_man_page_know_every_command_and_option(kerb):

@@ -346,6 +346,15 @@ def test_for_how_long_messages_are_kept_is_shown(many_files, tmp_path):
         a.expect("you are in the room lounge")
         say(a, "/rooms")
         a.expect("lounge: open to its members; messages are kept for 30 days; online: ")
+        say(a, "/new brief 0,1d")
+        a.expect("you are in the room brief")
+        say(a, "/rooms")
+        a.expect("brief: open to its members; messages are kept for 1 day; online: ")
+        say(a, "/new long 0,31d")
+        a.expect("30 days")
+        for bad in ("0,", "0,d", "0,1", "0,0d", "0,36501d", "0,1d,", ",1d", "x"):
+            say(a, f"/new bad {bad}")
+            a.expect("/new ROOM N[,DAYSd] USER...")
         quits(a)
         assert "; messages are kept for 30 days; members: " in alice.run("rooms").stdout
 
