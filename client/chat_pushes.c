@@ -55,7 +55,7 @@ static void on_handshake(struct ui *ui, const json_t *j)
     if (!is_same && name_parse(talk_text(j, "history_id"), &ui->history) != RC_OK)
         return;
     if (!is_first && !is_same)
-        ui->last_seq = 0;
+        ui->last_seq = ui->marked_seq = 0;
 }
 
 static void on_room_messages(struct ui *ui, const json_t *j)
@@ -120,7 +120,8 @@ void ui_on_message(void *ctx, const char *type, const char *json)
 
     if (json_parse_object(slice_text(json), JSON_DEPTH_CHAT, &j) != RC_OK)
         return;
-    if (outbox_takes(ui->outbox, j, chat_id_of(j), clock_monotonic_ms()))
+    uint64_t id = chat_id_of(j);
+    if (outbox_takes(ui->outbox, j, id, clock_monotonic_ms()) || (id && id == ui->mark_id))
         return;
     for (size_t i = 0; i < ARRAY_LEN(pushes); i++)
         if (strcmp(pushes[i].type, type) == 0)

@@ -55,6 +55,7 @@ void ui_rooms(struct ui *ui, char **words, int n)
     json_t *room;
 
     (void)words, (void)n;
+    ui_mark_read(ui);
     ui_refresh(ui);
     json_object_foreach (ui->rooms, id, room)
         tell_room(ui, id, room);

@@ -28,7 +28,8 @@ static bool may_read(const struct ui *ui)
 /* Sends what is due and waits; fd: another descriptor, -1: none. False after a sentence: it is over. */
 static bool step(struct ui *ui, int fd, int max_ms, bool *ret_input)
 {
-    int due_ms = outbox_poll(ui->outbox, clock_monotonic_ms());
+    int send_ms = outbox_poll(ui->outbox, clock_monotonic_ms()), mark_ms = ui_poll_mark(ui);
+    int due_ms = send_ms < mark_ms ? send_ms : mark_ms;
 
     if (kerb_chat_wait(ui->chat, fd, due_ms < max_ms ? due_ms : max_ms, ret_input) == KERB_OK)
         return true;
@@ -87,6 +88,7 @@ static int finish(struct ui *ui)
 {
     chat_seek(ui->chat);
     settle(ui);
+    ui_mark_read(ui);
     bool has_unsent = ui_tell_unsent(ui), has_refused = ui->has_refused && !line_is_terminal(ui->line);
     return ui->is_broken || has_unsent || has_refused ? EXIT_FAILURE : EXIT_SUCCESS;
 }

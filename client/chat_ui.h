@@ -40,6 +40,9 @@ struct ui {
     struct name last_ask; /* room of the last request for one's share */
     int64_t last_seq;     /* shown in `room` */
     struct name self;     /* who one is */
+    int64_t marked_seq;   /* told to have been read in `room` */
+    int64_t mark_ms;      /* monotonic; before, the next mark is not told */
+    uint64_t mark_id;     /* of the last request that did */
     int64_t own_seq;      /* of one's last message in there; 0: none was shown */
     struct ui_ahead ahead[UI_AHEAD_MAX];
     size_t ahead_n;
@@ -74,6 +77,11 @@ void ui_search(struct ui *ui, char **words, int n);
 MUST enum rc ui_open_outbox(struct ui *ui); /* errors: NO_MEMORY */
 void ui_send(struct ui *ui, struct slice text);
 bool ui_tell_unsent(struct ui *ui); /* takes it out of the outbox; false: there was nothing */
+
+/* --- chat_mark.c --- */
+
+void ui_mark_read(struct ui *ui); /* tells how far one has read, if it is not told yet */
+int ui_poll_mark(struct ui *ui);  /* ... when that is due. Out: ms until the next time; INT_MAX: there is none */
 
 /* --- chat_people.c --- */
 

@@ -94,9 +94,10 @@ void ui_enter(struct ui *ui, const json_t *j)
     size_t n = ui_count_messages(messages);
 
     if (!same) {
+        ui_mark_read(ui);
         if (name_parse(talk_text(room, "room"), &ui->room) != RC_OK)
             return;
-        ui->last_seq = ui->own_seq = 0;
+        ui->last_seq = ui->own_seq = ui->marked_seq = 0;
         memset(ui->ahead, 0, sizeof ui->ahead);
         buf_done(&ui->present);
         ui_set_prompt(ui);

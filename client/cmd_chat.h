@@ -21,7 +21,8 @@ json_t *talk_ask(struct kerb_chat *chat, json_t *request, struct buf *why, struc
 struct slice talk_text(const json_t *object, const char *member);
 int64_t talk_int(const json_t *object, const char *member);
 
-/* Appends "open to its members", "sealed, opens with 2 of 3 shares", ..., and for how long messages are kept. */
+/* Appends "open to its members", "sealed, opens with 2 of 3 shares", ..., what is unread, and for how long messages are
+ * kept. */
 MUST enum rc talk_state(const json_t *room, struct buf *out);
 
 /* Appends the names of an array, with commas; only those that stand in `among`, too, if that is not NULL. */

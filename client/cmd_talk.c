@@ -94,9 +94,11 @@ static enum rc read_lock(const json_t *room, struct buf *out)
 
 enum rc talk_state(const json_t *room, struct buf *out)
 {
-    int64_t days = talk_int(room, "keep_days");
+    int64_t days = talk_int(room, "keep_days"), head = talk_int(room, "head"), read = talk_int(room, "read");
 
     TRY(read_lock(room, out));
+    if (read >= 0 && head > read)
+        TRY(buf_printf(out, "; %lld unread", (long long)(head - read)));
     if (days == 0)
         return RC_OK;
     return buf_printf(out, "; messages are kept for %lld day%s", (long long)days, days == 1 ? "" : "s");

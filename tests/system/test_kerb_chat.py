@@ -351,12 +351,44 @@ def test_for_how_long_messages_are_kept_is_shown(many_files, tmp_path):
         say(a, "/rooms")
         a.expect("brief: open to its members; messages are kept for 1 day; online: ")
         say(a, "/new long 0,31d")
-        a.expect("30 days")
+        a.expect("a limit of this server is reached")
         for bad in ("0,", "0,d", "0,1", "0,0d", "0,36501d", "0,1d,", ",1d", "x"):
             say(a, f"/new bad {bad}")
             a.expect("/new ROOM N[,DAYSd] USER...")
         quits(a)
         assert "; messages are kept for 30 days; members: " in alice.run("rooms").stdout
+
+
+def unread(kerb, name):
+    shown = re.search(rf"^{name} .*?; (\d+) unread", kerb.run("rooms").stdout, re.M)
+    return int(shown[1]) if shown else 0
+
+
+def test_what_was_shown_is_read(people):
+    plain, other = room("plain"), room("other")
+    alice, bob = people.add(2)
+    for name in (plain, other):
+        open_room(people, alice, bob, name=name)
+        for i in range(3):
+            bob.run("send", name, f"line {i}.")
+    assert [unread(alice, x) for x in (plain, other)] == [3, 3]
+    alice.run("chat", plain, stdin="/who\n")  # a script reads nothing
+    assert unread(alice, plain) == 3
+    a = people.chat(alice, plain)
+    a.expect("line 2.")
+    wait_until(lambda: unread(alice, plain) == 0)
+    for i in range(3, 9):
+        bob.run("send", plain, f"line {i}.")
+    a.expect("line 8.")
+    wait_until(lambda: unread(alice, plain) == 0)
+    bob.run("send", other, "line 3.")
+    a.expect(f"[{other}] ")  # shown, but not what was before it
+    say(a, "/rooms")
+    a.expect(f"{other}: open to its members; 4 unread")
+    say(a, f"/open {other}")
+    a.expect(f"{other} is open")
+    quits(a)
+    assert [unread(alice, x) for x in (plain, other)] == [0, 0]
 
 
 # --- the vault ---
