@@ -5,7 +5,7 @@
 
 #include "client/chat_ui.h"
 
-#define WAIT_MS          60000
+#define WAIT_MS          500 /* a signal ends no wait while the connection is sought: then it is seen after this time */
 #define SETTLE_MS        3000
 #define SETTLE_SCRIPT_MS 30000
 
@@ -47,7 +47,7 @@ static void settle(struct ui *ui)
 
     for (int64_t left = max_ms; left > 0 && !was_interrupted && !ui->is_broken && outbox_is_busy(ui->outbox);
          left = end_ms - clock_monotonic_ms())
-        (void)step(ui, -1, (int)left, &input);
+        (void)step(ui, -1, left < WAIT_MS ? (int)left : WAIT_MS, &input);
 }
 
 static void look_at_input(struct ui *ui)

@@ -241,6 +241,18 @@ def test_what_is_typed_without_a_connection_is_sent_once_and_in_order(own_realm,
         quits(t)
 
 
+def test_a_signal_ends_the_chat_while_the_connection_is_sought(own_realm, tmp_path):
+    people = People(own_realm, tmp_path)
+    alice, = people.add(1)
+    a = people.chat(alice)
+    own_realm.kill("chat")
+    a.expect("trying again")
+    time.sleep(3)  # the pauses have grown
+    start = time.monotonic()
+    os.kill(a.pid, signal.SIGTERM)
+    assert a.end()[0] == 0 and time.monotonic() - start < 3
+
+
 def test_what_is_typed_seeks_the_connection_at_once(own_realm, tmp_path):
     people = People(own_realm, tmp_path)
     alice, = people.add(1)
