@@ -646,7 +646,7 @@ def test_attack_many_addresses_of_one_ipv6_network(new_realm):
     other = connect("2001:db8:1:3::1")
     other.send_plain(ticket.login_frame())
     other.expect("handshake")
-    line = next(x for x in realm.daemons["chat"].find(event="login"))
+    line = realm.daemons["chat"].wait_log(event="login")
     assert line["address"] == "2001:db8:1:3::1"
     assert len(kept) == 3
 
