@@ -53,6 +53,38 @@ static void login__reads_nothing_twice_while_nobody_writes(void **state)
     assert_int_equal(sqlite3_stmt_status(store->st[ST_LOGIN], SQLITE_STMTSTATUS_RUN, 0), before + 1);
 }
 
+static void read_names(unsigned from, unsigned n)
+{
+    for (unsigned i = from; i < from + n; i++) {
+        AUTO(as_login_done) struct as_login login = {0};
+        char text[32];
+        (void)snprintf(text, sizeof text, "nobody%u", i);
+        struct name name = named(text);
+        assert_ok(as_store_login(store, &name, ETYPE_AES128_CBC, &login));
+        assert_int_equal(login.why, RC_NO_CLIENT);
+    }
+}
+
+/* Of one hash there are several places: among twenty names two often share one. */
+static void login__keeps_names_that_share_a_hash_and_bounds_how_many(void **state)
+{
+    AUTO(as_login_done) struct as_login login = {0};
+    struct name alice = named("alice");
+
+    (void)state;
+    struct as_keys keys = add_user("alice");
+    read_names(0, 20);
+    int before = sqlite3_stmt_status(store->st[ST_LOGIN], SQLITE_STMTSTATUS_RUN, 0);
+    read_names(0, 20);
+    assert_int_equal(sqlite3_stmt_status(store->st[ST_LOGIN], SQLITE_STMTSTATUS_RUN, 0), before);
+    read_names(100, 2000); /* more than there are places */
+    assert_ok(as_store_login(store, &alice, ETYPE_AES128_CBC, &login));
+    assert_memory_equal(login.secret.key.bytes, keys.classic.bytes, keys.classic.n);
+    before = sqlite3_stmt_status(store->st[ST_LOGIN], SQLITE_STMTSTATUS_RUN, 0);
+    read_names(0, 20);
+    assert_int_equal(sqlite3_stmt_status(store->st[ST_LOGIN], SQLITE_STMTSTATUS_RUN, 0), before + 20);
+}
+
 static void login__inside_a_transaction_reads_the_transaction(void **state)
 {
     AUTO(as_login_done) struct as_login login = {0};
@@ -92,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(login__sees_what_another_handle_has_committed),
         TEST(login__reads_nothing_twice_while_nobody_writes),
+        TEST(login__keeps_names_that_share_a_hash_and_bounds_how_many),
         TEST(login__inside_a_transaction_reads_the_transaction),
         TEST(tgs_key__is_the_one_that_another_handle_has_made),
     };
