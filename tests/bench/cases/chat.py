@@ -70,4 +70,24 @@ def run_sealed(bench):
     run(bench, "sealed", bench.sealed_connections, sealed_plain)
 
 
-CASES = {"chat": run_classic, "chat_sealed": run_sealed}
+def run_profiles(bench):
+    """Both profiles in one daemon, in turn: what the seal of the one costs beside the base64 of the other."""
+    server, loads = bench.start("chat"), {}
+    for profile, lines in (("classic", bench.classic_connections), ("sealed", bench.sealed_connections)):
+        users = names(USERS, profile)
+        loads[profile] = bench.load(server, lines(users, CONNECTIONS))
+        bench.new_room(loads[profile], profile, users)
+    for load in loads.values():
+        load.do("quiet", 7000)
+    for window, messages in ((1, 300), (16, 3000)):
+        us = {profile: [] for profile in loads}
+        for _ in range(bench.args.rounds):
+            for profile, load in loads.items():
+                us[profile].append(blast(server, load, messages, window, room=profile)["us"])
+        bench.row(f"sealed, delivered frame, {window} in flight; classic", us["sealed"], us["classic"], 1.3)
+    for load in loads.values():
+        load.stop()
+    bench.stop(server)
+
+
+CASES = {"chat": run_classic, "chat_sealed": run_sealed, "chat_profiles": run_profiles}
