@@ -228,6 +228,25 @@ static bool is_open_room(struct kerb_chat *chat, const char *id)
     return true;
 }
 
+/* Asks one thing, which it takes over, of the room that the command names, when that is open. */
+static int ask_of_room(struct cmd *c, json_t *request, json_t **ret)
+{
+    AUTO(json_done) json_t *mine = request;
+    struct kerb_chat *chat = NULL;
+    struct name room;
+
+    int status = room_of(c, &room);
+    if (status == EXIT_SUCCESS)
+        status = open_chat(c, true, &chat);
+    if (status != EXIT_SUCCESS)
+        return status;
+    bool is_whole = json_object_set_new(mine, "room", json_string(room.s)) == 0;
+    if (is_open_room(chat, room.s))
+        *ret = ask(chat, room.s, is_whole ? json_incref(mine) : NULL);
+    kerb_chat_close(chat);
+    return *ret ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static void print_history(const json_t *messages)
 {
     AUTO(buf_done) struct buf from = {0}, text = {0};
@@ -249,19 +268,10 @@ static void print_history(const json_t *messages)
 int cmd_history(struct cmd *c)
 {
     AUTO(json_done) json_t *reply = NULL;
-    struct kerb_chat *chat = NULL;
-    struct name room;
 
-    int status = room_of(c, &room);
-    if (status == EXIT_SUCCESS)
-        status = open_chat(c, true, &chat);
+    int status = ask_of_room(c, json_pack("{s:s}", "type", "go_room"), &reply);
     if (status != EXIT_SUCCESS)
         return status;
-    if (is_open_room(chat, room.s))
-        reply = ask(chat, room.s, json_pack("{s:s, s:s}", "type", "go_room", "room", room.s));
-    kerb_chat_close(chat);
-    if (!reply)
-        return EXIT_FAILURE;
     json_t *messages = json_object_get(reply, "messages");
     if (!json_is_array(messages))
         return cmd_fail(EXIT_FAILURE, "the room has closed meanwhile");
@@ -291,21 +301,11 @@ static void print_found(const json_t *reply)
 int cmd_search(struct cmd *c)
 {
     AUTO(json_done) json_t *reply = NULL;
-    struct kerb_chat *chat = NULL;
-    struct name room;
 
-    int status = room_of(c, &room);
-    if (status == EXIT_SUCCESS)
-        status = open_chat(c, true, &chat);
+    int status =
+        ask_of_room(c, json_pack("{s:s, s:s, s:i}", "type", "search", "text", c->args[1], "limit", 50), &reply);
     if (status != EXIT_SUCCESS)
         return status;
-    if (is_open_room(chat, room.s))
-        reply =
-            ask(chat, room.s,
-                json_pack("{s:s, s:s, s:s, s:i}", "type", "search", "room", room.s, "text", c->args[1], "limit", 50));
-    kerb_chat_close(chat);
-    if (!reply)
-        return EXIT_FAILURE;
     if (c->opt[OPT_JSON])
         return print_json(reply);
     print_found(reply);
